@@ -396,7 +396,17 @@ class Life(Value):
     organization: str
     key: ConversationKey
     status: Literal[
-        "queued", "asking", "answered", "failed", "expired", "busy", "limited", "denied", "recorded", "deleted", "quarantined"
+        "queued",
+        "asking",
+        "answered",
+        "failed",
+        "expired",
+        "busy",
+        "limited",
+        "denied",
+        "recorded",
+        "deleted",
+        "quarantined",
     ]
     accepted_at: float
     turn: str | None = None

@@ -196,7 +196,15 @@ class Journal(Protocol):
         """The platform took it."""
         ...
 
-    async def postpone(self, channel: Channel, lease: Lease, until: float, *, delivery: Delivery | None = None, lane: str | None = None) -> None:
+    async def postpone(
+        self,
+        channel: Channel,
+        lease: Lease,
+        until: float,
+        *,
+        delivery: Delivery | None = None,
+        lane: str | None = None,
+    ) -> None:
         """Hold back a delivery, a lane or (neither given) the whole channel. A delivery in `sending` goes back to waiting, its lane waits with it."""
         ...
 
@@ -222,7 +230,9 @@ class Journal(Protocol):
         """Wait for and hold the only lease of that name: `dispatcher/{organization}`, `channel/{bot}/{platform}`."""
         ...
 
-    async def log(self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100) -> Log:
+    async def log(
+        self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100
+    ) -> Log:
         """Read a conversation: up to `limit` entries after `after`, oldest first; with `before`, the newest ones before it."""
         ...
 
@@ -330,9 +340,13 @@ class Host(Protocol):
 
     # for platforms whose conversations are read from the journal rather than sent (web, webhook)
 
-    async def log(self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100) -> Log: ...
+    async def log(
+        self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100
+    ) -> Log: ...
 
     def watch(self, topic: str) -> AbstractAsyncContextManager[Watch]: ...
+
+    async def publish(self, topic: str, fact: Facts) -> None: ...
 
     async def message(self, id: str) -> Life | None: ...  # noqa: A002
 
@@ -532,7 +546,15 @@ class Noted(Value, tag="noted"):
 
 
 Fact: TypeAlias = (
-    MessageReceived | TurnEnded | TurnDelivered | QuotaGranted | UpstreamAnswered | DeliveryEnded | BotChanged | BotHeard | Noted
+    MessageReceived
+    | TurnEnded
+    | TurnDelivered
+    | QuotaGranted
+    | UpstreamAnswered
+    | DeliveryEnded
+    | BotChanged
+    | BotHeard
+    | Noted
 )
 
 
@@ -540,5 +562,3 @@ class Observer(Protocol):
     """Hears what happens. Must not block and must not raise."""
 
     def __call__(self, fact: Fact) -> None: ...
-
-

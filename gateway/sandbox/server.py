@@ -21,7 +21,9 @@ class Sandbox:
     `discord_api_url` and `discord_gateway_url` are Discord's.
     """
 
-    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, sensay: SensaySandbox | None = None) -> None:
+    def __init__(
+        self, *, host: str = "127.0.0.1", port: int = 0, sensay: SensaySandbox | None = None
+    ) -> None:
         self.faults = Faults()
         self.sensay = sensay or SensaySandbox()
         self.telegram = TelegramSandbox()

@@ -72,7 +72,12 @@ def switch(*words: str) -> Any:
 
 
 OffOrOn = Annotated[Literal["off", "on"], BeforeValidator(lambda v: {False: "off", True: "on"}.get(v, v))]
-Ids = tuple[Annotated[str, BeforeValidator(lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v)], ...]
+Ids = tuple[
+    Annotated[
+        str, BeforeValidator(lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v)
+    ],
+    ...,
+]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 RESERVED = {"v1", "widget", "chat"}
 
@@ -234,7 +239,9 @@ class DiscordSettings(Section):
 class WebLimits(Section):
     sessions_per_address: RateLimit = Rate(count=60, seconds=60.0)
     messages_per_session: RateLimit = Rate(count=20, seconds=60.0)
-    messages_per_day: Annotated[int | None, BeforeValidator(lambda v: None if v in (False, "off") else v)] = 10_000
+    messages_per_day: Annotated[int | None, BeforeValidator(lambda v: None if v in (False, "off") else v)] = (
+        10_000
+    )
 
 
 class WebSettings(Section):
