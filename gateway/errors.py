@@ -1,7 +1,8 @@
 """What can go wrong, by what has to happen next; `policy/retry.py` turns the type into a decision.
 
-Vendor errors are translated at one door each (an adapter, the Sensay client, a journal) with the cause chained. `context` holds
-what an operator needs to see (`operation`, `status`, `code`, `request_id`, `fingerprint`, …) and never a secret or message text.
+Vendor errors are translated at one door each (an adapter, the Sensay client, a journal) with the cause
+chained. `context` holds what an operator needs to see (`operation`, `status`, `code`, `request_id`,
+`fingerprint`, …) and never a secret or message text.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 Scope = Literal["part", "lane", "channel"]
-"""What an error concerns: this one part or request; its lane (one chat of one bot); the whole channel of the bot."""
+"""What an error concerns: this one part or request; its lane (one chat of one bot); the whole channel of the
+bot.
+"""
 
 
 class GatewayError(Exception):
@@ -22,7 +25,9 @@ class GatewayError(Exception):
 
 
 class Transient(GatewayError):
-    """Nothing happened; the same thing may be tried again, not before `retry_after` seconds when that is given."""
+    """Nothing happened; the same thing may be tried again, not before `retry_after` seconds when that is
+    given.
+    """
 
     def __init__(
         self, message: str, *, retry_after: float | None = None, scope: Scope = "part", **context: Any
@@ -40,15 +45,19 @@ class Ambiguous(GatewayError):
 
 
 class Permanent(GatewayError):
-    """It did not happen and never will: do not try again. With `scope="lane"` nothing can be sent to this chat any more."""
+    """It did not happen and never will: do not try again. With `scope="lane"` nothing can be sent to this
+    chat any more.
+    """
 
 
 class QuotaExhausted(Permanent):
-    """A 429 that says a monthly allowance is used up: waiting does not help the user, an operator has to act."""
+    """A 429 that says a monthly allowance is used up: waiting does not help, an operator has to act."""
 
 
 class Misconfigured(GatewayError):
-    """A person has to act: bad token, missing intent, disabled organisation. `remedy` says what to do, in words."""
+    """A person has to act: bad token, missing intent, disabled organisation. `remedy` says what to do, in
+    words.
+    """
 
     def __init__(self, message: str, *, remedy: str, scope: Scope = "channel", **context: Any) -> None:
         super().__init__(message, scope=scope, **context)
@@ -56,4 +65,6 @@ class Misconfigured(GatewayError):
 
 
 class Superseded(GatewayError):
-    """The lease that this write was made under is no longer ours: stop at once, another holder has taken over."""
+    """The lease that this write was made under is no longer ours: stop at once, another holder has taken
+    over.
+    """

@@ -1,7 +1,8 @@
 """The vocabulary: every value that passes from one stage to another, frozen, and serialisable with msgspec.
 
-The journal stores some of these as JSON (`encode`/`decode`): add fields only with a default, never rename one, so that a version
-reads what the next one wrote. Times are seconds since the epoch (UTC), durations are seconds.
+The journal stores some of these as JSON (`encode`/`decode`): add fields only with a default, never rename
+one, so that a version reads what the next one wrote. Times are seconds since the epoch (UTC), durations are
+seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of the frozen values."""
 
 
-# --- who and where -----------------------------------------------------------------------------------------------------------
+# --- who and where ---
 
 
 class ConversationKey(Value):
@@ -49,8 +50,8 @@ class ConversationKey(Value):
 class Address(Value):
     """Where an answer goes; opaque to all but the platform's adapter.
 
-    `to` names the lane: deliveries of one bot to one `to` go one after the other. `data` is the adapter's own (thread id, message to
-    reply to). `secret` (an interaction token) is never shown or logged.
+    `to` names the lane: deliveries of one bot to one `to` go one after the other. `data` is the adapter's own
+    (thread id, message to reply to). `secret` (an interaction token) is never shown or logged.
     """
 
     to: str
@@ -59,7 +60,8 @@ class Address(Value):
     secret: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Address(to={self.to!r}, version={self.version}, data={self.data!r}, secret={'***' if self.secret else '{}'})"
+        secret = "***" if self.secret else "{}"
+        return f"Address(to={self.to!r}, version={self.version}, data={self.data!r}, secret={secret})"
 
 
 class Sender(Value):
@@ -81,17 +83,19 @@ class Place(Value):
     channel: str | None = None
 
 
-# --- what arrives ------------------------------------------------------------------------------------------------------------
+# --- what arrives ---
 
 
 class Said(Value, tag="said"):
     """A person said something.
 
-    Adapters state facts (`addressed`: how the bot was spoken to, None if it was not; `place`); whether it is asked, recorded, denied or
-    ignored is decided by `policy/access.py`. `answer_with` names the fixed text that answers it instead of a completion (`/start` →
-    greeting). `dedupe` are the keys under which a redelivery is recognised, within (bot, platform). `body_hash` tells a repeated request from another one with
-    the same key. `context` is what Sensay wants to know of the platform (`telegram_data`, `discord_data`: their keys and types).
-    `not_before` and `join_key` hold a message back for those that belong to it; `deadline` is when an answer is of no use any more.
+    Adapters state facts (`addressed`: how the bot was spoken to, None if it was not; `place`); whether it is
+    asked, recorded, denied or ignored is decided by `policy/access.py`. `answer_with` names the fixed text
+    that answers it instead of a completion (`/start` → greeting). `dedupe` are the keys under which a
+    redelivery is recognised, within (bot, platform). `body_hash` tells a repeated request from another one
+    with the same key. `context` is what Sensay wants to know of the platform (`telegram_data`,
+    `discord_data`: their keys and types). `not_before` and `join_key` hold a message back for those that
+    belong to it; `deadline` is when an answer is of no use any more.
     """
 
     key: ConversationKey
@@ -134,7 +138,8 @@ class Deleted(Value, tag="deleted"):
 
 
 class Moved(Value, tag="moved"):
-    """A chat continues under another id (a Telegram group became a supergroup): waiting messages and deliveries follow.
+    """A chat continues under another id (a Telegram group became a supergroup): waiting messages and
+    deliveries follow.
 
     Deliveries in the lane `old_to` get the lane and data of `address`.
     """
@@ -160,11 +165,11 @@ class Unreadable(Value, tag="unreadable"):
 Arrival: TypeAlias = Said | Edited | Deleted | Moved | Unreadable
 
 
-# --- what is answered --------------------------------------------------------------------------------------------------------
+# --- what is answered ---
 
 
 class Reply(Value):
-    """An answer before it is rendered: markdown as the replica gave it, or a fixed text (`notice` names it)."""
+    """An answer before it is rendered: markdown as the replica gave it, or a fixed text (named by `notice`)."""
 
     text: str
     purpose: Purpose = "answer"
@@ -173,7 +178,9 @@ class Reply(Value):
 
 
 class Part(Value):
-    """One message of a rendered reply. `text` is what a person reads; `payload` is the adapter's own (entities, flags, tree)."""
+    """One message of a rendered reply. `text` is what a person reads; `payload` is the adapter's own
+    (entities, flags, tree).
+    """
 
     text: str
     purpose: Purpose = "answer"
@@ -192,7 +199,8 @@ class Message(Value):
 class Turn(Value):
     """One question to the replica: one or more messages of one sender, and its life so far.
 
-    `attempt` counts completions asked; `asked_at` is when the last of them was committed, just before it left.
+    `attempt` counts completions asked; `asked_at` is when the last of them was committed, just before it
+    left.
     """
 
     id: str
@@ -266,7 +274,7 @@ class Receipt(Value):
     platform_ids: tuple[str, ...] = ()
 
 
-# --- what is asked upstream --------------------------------------------------------------------------------------------------
+# --- what is asked upstream ---
 
 SpendClass = Literal["reply", "user", "record", "operator"]
 
@@ -310,7 +318,7 @@ class Profile(Value):
     private: bool = False
 
 
-# --- what the journal tells --------------------------------------------------------------------------------------------------
+# --- what the journal tells ---
 
 AcceptOutcome = Literal[
     "accepted",     # waits for its turn
@@ -336,7 +344,9 @@ class Accepted(Value):
 
 
 class Head(Value):
-    """A waiting message without its text: what policy needs to choose. `seq` grows with every acceptance of the organisation."""
+    """A waiting message without its text: what policy needs to choose. `seq` grows with every acceptance of
+    the organisation.
+    """
 
     id: str
     seq: int
@@ -353,7 +363,9 @@ class Head(Value):
 
 
 class Entry(Value):
-    """One line of a conversation. `seq` is its number there; parts of one reply share `id`'s owner, the first part's seq is the reply's."""
+    """One line of a conversation. `seq` is its number there; parts of one reply share `id`'s owner, the first
+    part's seq is the reply's.
+    """
 
     seq: int
     id: str
@@ -367,7 +379,9 @@ class Entry(Value):
 
 
 class Log(Value):
-    """A stretch of a conversation, oldest first. `trimmed`: the cursor asked for is unknown or older than what is kept."""
+    """A stretch of a conversation, oldest first. `trimmed`: the cursor asked for is unknown or older than
+    what is kept.
+    """
 
     entries: tuple[Entry, ...] = ()
     trimmed: bool = False
@@ -433,7 +447,7 @@ class BotCounts(Value):
     dead_letters: int = 0
 
 
-# --- ids and serialisation ---------------------------------------------------------------------------------------------------
+# --- ids and serialisation ---
 
 
 def delivery_id(owner: str, purpose: Purpose, index: int) -> str:
@@ -451,5 +465,7 @@ def encode(value: Any) -> bytes:
 
 
 def decode(data: bytes | str, kind: type[_T]) -> _T:
-    """Read what `encode` wrote; unknown fields of a newer version are passed over. Raises msgspec.ValidationError."""
+    """Read what `encode` wrote; unknown fields of a newer version are passed over. Raises
+    msgspec.ValidationError.
+    """
     return msgspec.json.decode(data, type=kind)

@@ -1,7 +1,7 @@
 """The contracts between the stages, the platforms, the journal and Sensay. Nothing here does anything.
 
-Every implementation of `Journal` passes `tests/contracts/journal.py`, every adapter `tests/contracts/adapter.py`, every client
-`tests/contracts/completions.py`, the fakes included.
+Every implementation of `Journal` passes `tests/contracts/journal.py`, every adapter
+`tests/contracts/adapter.py`, every client `tests/contracts/completions.py`, the fakes included.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-# --- the journal -------------------------------------------------------------------------------------------------------------
+# --- the journal ---
 
 
 class Bounds(Value):
@@ -66,9 +66,9 @@ class Bounds(Value):
 class Intake(Value):
     """An arrival with what policy made of it, ready to be journaled.
 
-    `id` becomes the message's id if it is new. `verdict`: `ask` and `record` wait; `answer` ends at once with the parts of
-    `endings["answer"]`; `deny` and `ignore` keep only the dedupe keys. `endings` holds the parts of the fixed texts by ending:
-    `answer`, `busy`, `limited`, `denied`; a missing one ends in silence.
+    `id` becomes the message's id if it is new. `verdict`: `ask` and `record` wait; `answer` ends at once with
+    the parts of `endings["answer"]`; `deny` and `ignore` keep only the dedupe keys. `endings` holds the parts
+    of the fixed texts by ending: `answer`, `busy`, `limited`, `denied`; a missing one ends in silence.
     """
 
     id: str
@@ -81,7 +81,9 @@ class Intake(Value):
 
 
 class Lease(Protocol):
-    """The right to act for something, until it is lost. `token` grows with each holder; writes under an old one are refused."""
+    """The right to act for something, until it is lost. `token` grows with each holder; writes under an old
+    one are refused.
+    """
 
     name: str
     token: int
@@ -95,7 +97,9 @@ class Lease(Protocol):
 
 
 class Watch(Protocol):
-    """A subscription. At most once: whatever it says must also be found by reading. Bounded; the oldest facts are dropped."""
+    """A subscription. At most once: whatever it says must also be found by reading. Bounded; the oldest facts
+    are dropped.
+    """
 
     async def next(self) -> Facts:
         """Wait for the next fact."""
@@ -118,16 +122,19 @@ class Retention(Value):
 class Journal(Protocol):
     """All that must not be forgotten. Times of rows are the journal's own clock.
 
-    Every writing method is one transaction, committed when it returns. Raises Transient when it cannot write (nothing happened, nothing
-    may be acknowledged), Superseded when the lease's token is older than the newest of that name. Writes are idempotent by the ids that
-    the caller gives.
+    Every writing method is one transaction, committed when it returns. Raises Transient when it cannot write
+    (nothing happened, nothing may be acknowledged), Superseded when the lease's token is older than the
+    newest of that name. Writes are idempotent by the ids that the caller gives.
 
-    After a commit the journal publishes wake-ups (empty facts): `inbox/{organization}` when messages wait, `outbox/{channel}` when parts
-    wait, `conversation/{key}` when the conversation's log grew, `message/{id}` when that message's turn ended.
+    After a commit the journal publishes wake-ups (empty facts): `inbox/{organization}` when messages wait,
+    `outbox/{channel}` when parts wait, `conversation/{key}` when the conversation's log grew, `message/{id}`
+    when that message's turn ended.
     """
 
     async def open(self) -> None:
-        """Connect and migrate. Raises Misconfigured (folder missing, newer version) or Transient (held by another process)."""
+        """Connect and migrate. Raises Misconfigured (folder missing, newer version) or Transient (held by
+        another process).
+        """
         ...
 
     async def close(self) -> None: ...
@@ -135,9 +142,11 @@ class Journal(Protocol):
     # inbox
 
     async def accept(self, intakes: Sequence[Intake]) -> list[Accepted]:
-        """Take a batch in one transaction: dedupe, bounds, user limits, amendments, fixed endings with their outbox parts.
+        """Take a batch in one transaction: dedupe, bounds, user limits, amendments, fixed endings with their
+        outbox parts.
 
-        Dedupe keys live within (bot, platform). `Unreadable` is kept as quarantined. One outcome per intake, in order.
+        Dedupe keys live within (bot, platform). `Unreadable` is kept as quarantined. One outcome per intake,
+        in order.
         """
         ...
 
@@ -148,8 +157,9 @@ class Journal(Protocol):
     async def claim(self, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
         """Make one turn of waiting messages of one conversation.
 
-        None if the conversation has a turn in flight or none of the messages waits any more (those that do are taken). Repeating it with the same turn id returns the
-        same turn. Recorded messages (`kind="record"`) are claimed the same way but do not count as in flight.
+        None if the conversation has a turn in flight or none of the messages waits any more (those that do
+        are taken). Repeating it with the same turn id returns the same turn. Recorded messages
+        (`kind="record"`) are claimed the same way but do not count as in flight.
         """
         ...
 
@@ -166,7 +176,8 @@ class Journal(Protocol):
         ...
 
     async def inherit_turns(self, lease: Lease) -> list[Turn]:
-        """Take over what earlier holders of this lease left: `claimed` turns go back to waiting, `asked` ones are returned.
+        """Take over what earlier holders of this lease left: `claimed` turns go back to waiting, `asked` ones
+        are returned.
 
         The lease is named `dispatcher/{organization}`.
         """
@@ -189,7 +200,9 @@ class Journal(Protocol):
     # outbox
 
     async def claim_deliveries(self, channel: Channel, lease: Lease, limit: int) -> list[Delivery]:
-        """Commit up to `limit` due parts as `sending`: the first of each lane that has none in `sending` and is not postponed."""
+        """Commit up to `limit` due parts as `sending`: the first of each lane that has none in `sending` and
+        is not postponed.
+        """
         ...
 
     async def delivered(self, delivery: Delivery, lease: Lease, receipt: Receipt) -> None:
@@ -205,11 +218,15 @@ class Journal(Protocol):
         delivery: Delivery | None = None,
         lane: str | None = None,
     ) -> None:
-        """Hold back a delivery, a lane or (neither given) the whole channel. A delivery in `sending` goes back to waiting, its lane waits with it."""
+        """Hold back a delivery, a lane or (neither given) the whole channel. A delivery in `sending` goes
+        back to waiting, its lane waits with it.
+        """
         ...
 
     async def bury(self, delivery: Delivery, lease: Lease, cause: str, *, unknown: bool = False) -> None:
-        """Give a part up: a dead letter, or `unknown` when it may have been delivered. Later parts of the lane go on."""
+        """Give a part up: a dead letter, or `unknown` when it may have been delivered. Later parts of the
+        lane go on.
+        """
         ...
 
     async def kill_lane(self, channel: Channel, lease: Lease, lane: str, cause: str) -> int:
@@ -227,13 +244,17 @@ class Journal(Protocol):
     # leases, log, wake-ups
 
     def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
-        """Wait for and hold the only lease of that name: `dispatcher/{organization}`, `channel/{bot}/{platform}`."""
+        """Wait for and hold the only lease of that name: `dispatcher/{organization}`,
+        `channel/{bot}/{platform}`.
+        """
         ...
 
     async def log(
         self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100
     ) -> Log:
-        """Read a conversation: up to `limit` entries after `after`, oldest first; with `before`, the newest ones before it."""
+        """Read a conversation: up to `limit` entries after `after`, oldest first; with `before`, the newest
+        ones before it.
+        """
         ...
 
     async def publish(self, topic: str, fact: Facts) -> None:
@@ -281,7 +302,9 @@ class Journal(Protocol):
         ...
 
     async def purge(self, retention: Retention) -> int:
-        """Drop what is older than its retention; returns rows dropped. Bounded work per call: call again while it returns > 0."""
+        """Drop what is older than its retention; returns rows dropped. Bounded work per call: call again
+        while it returns > 0.
+        """
         ...
 
     async def writable(self) -> bool:
@@ -289,7 +312,7 @@ class Journal(Protocol):
         ...
 
 
-# --- platforms ---------------------------------------------------------------------------------------------------------------
+# --- platforms ---
 
 
 class Card(Value):
@@ -331,7 +354,9 @@ class Host(Protocol):
     async def secret(self, name: str) -> bytes: ...
 
     async def card(self, locale: str | None = None) -> Card:
-        """Title, greeting, suggestions and picture: the configuration's, else the replica's own, else built in."""
+        """Title, greeting, suggestions and picture: the configuration's, else the replica's own, else built
+        in.
+        """
         ...
 
     def text(self, name: TextName, locale: str | None = None) -> str:
@@ -364,14 +389,16 @@ class Adapter(Protocol):
     bot: str
 
     async def run(self, host: Host) -> None:
-        """Serve until cancelled. Raise a typed error to be judged (Misconfigured, Transient); it is run again by the supervisor."""
+        """Serve until cancelled. Raise a typed error to be judged (Misconfigured, Transient); it is run again
+        by the supervisor.
+        """
         ...
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Send one part. Idempotent per delivery id where the platform can.
 
-        Called only while `run` is running. Raises Transient (not sent), Ambiguous (unknown), Permanent (never; with `scope="lane"` the chat is dead),
-        Misconfigured (the channel is dead).
+        Called only while `run` is running. Raises Transient (not sent), Ambiguous (unknown), Permanent
+        (never; with `scope="lane"` the chat is dead), Misconfigured (the channel is dead).
         """
         ...
 
@@ -409,7 +436,9 @@ class Fleet(Protocol):
 
 
 class Platform(Protocol):
-    """A platform's package: `adapters.telegram.platform(settings)` makes it, lazily. Shared resources of its bots live here."""
+    """A platform's package: `adapters.telegram.platform(settings)` makes it, lazily. Shared resources of its
+    bots live here.
+    """
 
     name: PlatformName
     renderer: Renderer
@@ -425,27 +454,33 @@ class Platform(Protocol):
     async def close(self) -> None: ...
 
 
-# --- Sensay ------------------------------------------------------------------------------------------------------------------
+# --- Sensay ---
 
 Admit: TypeAlias = Callable[[SpendClass, bool], Awaitable[None]]
-"""`await admit(kind, completion)` before every single upstream request: waits for quota and records the spend."""
+"""`await admit(kind, completion)` before every single upstream request: waits for quota and records the
+spend.
+"""
 
 
 class Completions(Protocol):
     """What the pipeline asks of Sensay.
 
-    Raises RateLimited, QuotaExhausted, Transient (nothing sent), Ambiguous (asked, outcome unknown), Permanent, Misconfigured.
+    Raises RateLimited, QuotaExhausted, Transient (nothing sent), Ambiguous (asked, outcome unknown),
+    Permanent, Misconfigured.
     """
 
     async def complete(
         self, question: Question, admit: Admit, on_delta: Callable[[str], None] | None = None
     ) -> Reply:
-        """Ask once. An unknown user is created and the question repeated once; each request is admitted on its own."""
+        """Ask once. An unknown user is created and the question repeated once; each request is admitted on
+        its own.
+        """
         ...
 
     async def find(self, question: Question, since: float, admit: Admit) -> Reply | Literal["pending"] | None:
-        """Look in the channel's history for this question, asked at or after `since`: its answer, `"pending"` if the question is there
-        without one, None if it is not there."""
+        """Look in the channel's history for this question, asked at or after `since`: its answer, `"pending"`
+        if the question is there without one, None if it is not there.
+        """
         ...
 
     async def record(self, question: Question, admit: Admit) -> None:
@@ -457,7 +492,7 @@ class Completions(Protocol):
     async def close(self) -> None: ...
 
 
-# --- observation -------------------------------------------------------------------------------------------------------------
+# --- observation ---
 
 BotState = Literal["starting", "running", "degraded", "failed", "paused", "stopped"]
 
@@ -472,7 +507,9 @@ class MessageReceived(Value, tag="message.received"):
 
 
 class TurnEnded(Value, tag="turn.completed"):
-    """`seconds`: accepted → delivered (or ended, without parts); `overhead`: the same less upstream time and waits for quota."""
+    """`seconds`: accepted → delivered (or ended, without parts); `overhead`: the same less upstream time and
+    waits for quota.
+    """
 
     organization: str
     bot: str

@@ -1,4 +1,6 @@
-"""The pretended services on one port: Sensay under `/v1`, Telegram under `/bot{token}`, Discord under `/api/v10` and `/gateway`."""
+"""The pretended services on one port: Sensay under `/v1`, Telegram under `/bot{token}`, Discord under
+`/api/v10` and `/gateway`.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,8 @@ from gateway.sandbox.telegram import TelegramSandbox
 class Sandbox:
     """All pretended services and their control API, started and stopped as one.
 
-    `port=0` takes a free one; afterwards `url` is `http://host:port`, to be used as Sensay's base URL and Telegram's `api_url`;
-    `discord_api_url` and `discord_gateway_url` are Discord's.
+    `port=0` takes a free one; afterwards `url` is `http://host:port`, to be used as Sensay's base URL and
+    Telegram's `api_url`; `discord_api_url` and `discord_gateway_url` are Discord's.
     """
 
     def __init__(
