@@ -30,7 +30,7 @@ class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # --- who and where ---
 
 
-class ConversationKey(Value):
+class ConversationKey(Value, frozen=True):
     """What is ordered: one chat, topic, thread or session of one bot on one platform."""
 
     bot: str
@@ -47,7 +47,7 @@ class ConversationKey(Value):
         return msgspec.convert({"bot": bot, "platform": platform, "chat": chat}, cls)
 
 
-class Address(Value):
+class Address(Value, frozen=True):
     """Where an answer goes; opaque to all but the platform's adapter.
 
     `to` names the lane: deliveries of one bot to one `to` go one after the other. `data` is the adapter's own
@@ -64,7 +64,7 @@ class Address(Value):
         return f"Address(to={self.to!r}, version={self.version}, data={self.data!r}, secret={secret})"
 
 
-class Sender(Value):
+class Sender(Value, frozen=True):
     """Who said it, by the platform's own id. `locale` is an IETF tag as the platform gave it."""
 
     id: str
@@ -75,7 +75,7 @@ class Sender(Value):
     is_bot: bool = False
 
 
-class Place(Value):
+class Place(Value, frozen=True):
     """Where it was said, as far as access rules ask. `channel` is the chat, channel or parent channel id."""
 
     direct: bool = True
@@ -86,7 +86,7 @@ class Place(Value):
 # --- what arrives ---
 
 
-class Said(Value, tag="said"):
+class Said(Value, frozen=True, tag="said"):
     """A person said something.
 
     Adapters state facts (`addressed`: how the bot was spoken to, None if it was not; `place`); whether it is
@@ -118,7 +118,7 @@ class Said(Value, tag="said"):
     raw: str | None = None
 
 
-class Edited(Value, tag="edited"):
+class Edited(Value, frozen=True, tag="edited"):
     """A message was changed; counts only while it waits."""
 
     key: ConversationKey
@@ -128,7 +128,7 @@ class Edited(Value, tag="edited"):
     raw: str | None = None
 
 
-class Deleted(Value, tag="deleted"):
+class Deleted(Value, frozen=True, tag="deleted"):
     """A message was taken back; counts only while it waits."""
 
     key: ConversationKey
@@ -137,7 +137,7 @@ class Deleted(Value, tag="deleted"):
     raw: str | None = None
 
 
-class Moved(Value, tag="moved"):
+class Moved(Value, frozen=True, tag="moved"):
     """A chat continues under another id (a Telegram group became a supergroup): waiting messages and
     deliveries follow.
 
@@ -152,7 +152,7 @@ class Moved(Value, tag="moved"):
     raw: str | None = None
 
 
-class Unreadable(Value, tag="unreadable"):
+class Unreadable(Value, frozen=True, tag="unreadable"):
     """An update that could not be converted: kept as it came, counted, and acknowledged."""
 
     bot: str
@@ -168,8 +168,8 @@ Arrival: TypeAlias = Said | Edited | Deleted | Moved | Unreadable
 # --- what is answered ---
 
 
-class Reply(Value):
-    """An answer before it is rendered: markdown as the replica gave it, or a fixed text (named by `notice`)."""
+class Reply(Value, frozen=True):
+    """An answer before it is rendered: markdown as the replica gave it, or a fixed text (by `notice`)."""
 
     text: str
     purpose: Purpose = "answer"
@@ -177,7 +177,7 @@ class Reply(Value):
     request_id: str | None = None
 
 
-class Part(Value):
+class Part(Value, frozen=True):
     """One message of a rendered reply. `text` is what a person reads; `payload` is the adapter's own
     (entities, flags, tree).
     """
@@ -188,7 +188,7 @@ class Part(Value):
     payload: Facts = {}
 
 
-class Message(Value):
+class Message(Value, frozen=True):
     """A message as the journal holds it."""
 
     id: str
@@ -196,7 +196,7 @@ class Message(Value):
     accepted_at: float
 
 
-class Turn(Value):
+class Turn(Value, frozen=True):
     """One question to the replica: one or more messages of one sender, and its life so far.
 
     `attempt` counts completions asked; `asked_at` is when the last of them was committed, just before it
@@ -230,7 +230,7 @@ class Turn(Value):
         return self.messages[0].accepted_at
 
 
-class Ending(Value):
+class Ending(Value, frozen=True):
     """How a turn ends. `cause` is for the operator; `parts` go to the outbox in the same transaction."""
 
     outcome: Outcome
@@ -239,7 +239,7 @@ class Ending(Value):
     request_id: str | None = None
 
 
-class Channel(Value):
+class Channel(Value, frozen=True):
     """One bot on one platform: what a supervisor runs and a lease covers."""
 
     bot: str
@@ -249,7 +249,7 @@ class Channel(Value):
         return f"{self.bot}/{self.platform}"
 
 
-class Delivery(Value):
+class Delivery(Value, frozen=True):
     """One row of the outbox, ready to send. `id` is stable over restarts; nonces derive from it."""
 
     id: str
@@ -268,7 +268,7 @@ class Delivery(Value):
     """Id of the last message it answers."""
 
 
-class Receipt(Value):
+class Receipt(Value, frozen=True):
     """What the platform said of a part that it took: its own ids."""
 
     platform_ids: tuple[str, ...] = ()
@@ -279,7 +279,7 @@ class Receipt(Value):
 SpendClass = Literal["reply", "user", "record", "operator"]
 
 
-class Spend(Value):
+class Spend(Value, frozen=True):
     """One upstream request against the organisation's budget; `completion` also counts in the hour."""
 
     id: str
@@ -289,14 +289,14 @@ class Spend(Value):
     at: float = 0.0
 
 
-class User(Value):
+class User(Value, frozen=True):
     """An end user as Sensay knows them. `type` is None for a native id, else the linked account's type."""
 
     id: str
     type: Literal["telegram", "discord", "embed"] | None = None
 
 
-class Question(Value):
+class Question(Value, frozen=True):
     """A turn as Sensay is asked it."""
 
     organization: str
@@ -308,7 +308,7 @@ class Question(Value):
     images: tuple[str, ...] = ()
 
 
-class Profile(Value):
+class Profile(Value, frozen=True):
     """What Sensay knows of a replica that a visitor may see."""
 
     name: str | None = None
@@ -335,7 +335,7 @@ AcceptOutcome = Literal[
 ]  # fmt: skip
 
 
-class Accepted(Value):
+class Accepted(Value, frozen=True):
     """What became of an arrival. `notice` tells whether a fixed text was put into the outbox for it."""
 
     id: str
@@ -343,7 +343,7 @@ class Accepted(Value):
     notice: bool = False
 
 
-class Head(Value):
+class Head(Value, frozen=True):
     """A waiting message without its text: what policy needs to choose. `seq` grows with every acceptance of
     the organisation.
     """
@@ -362,7 +362,7 @@ class Head(Value):
     deadline: float | None = None
 
 
-class Entry(Value):
+class Entry(Value, frozen=True):
     """One line of a conversation. `seq` is its number there; parts of one reply share `id`'s owner, the first
     part's seq is the reply's.
     """
@@ -378,7 +378,7 @@ class Entry(Value):
     in_reply_to: str | None = None
 
 
-class Log(Value):
+class Log(Value, frozen=True):
     """A stretch of a conversation, oldest first. `trimmed`: the cursor asked for is unknown or older than
     what is kept.
     """
@@ -388,7 +388,7 @@ class Log(Value):
     more: bool = False
 
 
-class PartLife(Value):
+class PartLife(Value, frozen=True):
     """One part's way out."""
 
     id: str
@@ -403,7 +403,7 @@ class PartLife(Value):
     cause: str | None = None
 
 
-class Life(Value):
+class Life(Value, frozen=True):
     """One message's life with its times; what `trace`, the webhook's status and the demo show."""
 
     id: str
@@ -435,7 +435,7 @@ class Life(Value):
     parts: tuple[PartLife, ...] = ()
 
 
-class BotCounts(Value):
+class BotCounts(Value, frozen=True):
     """Figures of one bot from the journal."""
 
     waiting: int = 0

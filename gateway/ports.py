@@ -55,7 +55,7 @@ class Clock(Protocol):
 # --- the journal ---
 
 
-class Bounds(Value):
+class Bounds(Value, frozen=True):
     """What `accept` judges a message by. `user_limit` is (messages, seconds) or None for off."""
 
     per_conversation: int = 20
@@ -63,7 +63,7 @@ class Bounds(Value):
     user_limit: tuple[int, float] | None = (10, 10.0)
 
 
-class Intake(Value):
+class Intake(Value, frozen=True):
     """An arrival with what policy made of it, ready to be journaled.
 
     `id` becomes the message's id if it is new. `verdict`: `ask` and `record` wait; `answer` ends at once with
@@ -110,7 +110,7 @@ class Watch(Protocol):
         ...
 
 
-class Retention(Value):
+class Retention(Value, frozen=True):
     """How long ended things are kept, in seconds."""
 
     text: float = 86_400.0
@@ -315,7 +315,7 @@ class Journal(Protocol):
 # --- platforms ---
 
 
-class Card(Value):
+class Card(Value, frozen=True):
     """What a visitor sees before saying anything."""
 
     title: str
@@ -497,7 +497,7 @@ class Completions(Protocol):
 BotState = Literal["starting", "running", "degraded", "failed", "paused", "stopped"]
 
 
-class MessageReceived(Value, tag="message.received"):
+class MessageReceived(Value, frozen=True, tag="message.received"):
     organization: str
     bot: str
     platform: str
@@ -506,7 +506,7 @@ class MessageReceived(Value, tag="message.received"):
     message: str | None = None
 
 
-class TurnEnded(Value, tag="turn.completed"):
+class TurnEnded(Value, frozen=True, tag="turn.completed"):
     """`seconds`: accepted → delivered (or ended, without parts); `overhead`: the same less upstream time and
     waits for quota.
     """
@@ -523,7 +523,7 @@ class TurnEnded(Value, tag="turn.completed"):
     quota_wait_seconds: float = 0.0
 
 
-class TurnDelivered(Value, tag="turn.delivered"):
+class TurnDelivered(Value, frozen=True, tag="turn.delivered"):
     organization: str
     bot: str
     platform: str
@@ -533,13 +533,13 @@ class TurnDelivered(Value, tag="turn.delivered"):
     overhead: float
 
 
-class QuotaGranted(Value, tag="quota.granted"):
+class QuotaGranted(Value, frozen=True, tag="quota.granted"):
     organization: str
     kind: SpendClass
     waited: float
 
 
-class UpstreamAnswered(Value, tag="upstream.answered"):
+class UpstreamAnswered(Value, frozen=True, tag="upstream.answered"):
     organization: str
     operation: str
     outcome: str
@@ -550,7 +550,7 @@ class UpstreamAnswered(Value, tag="upstream.answered"):
     code: str | None = None
 
 
-class DeliveryEnded(Value, tag="delivery.ended"):
+class DeliveryEnded(Value, frozen=True, tag="delivery.ended"):
     bot: str
     platform: str
     outcome: Literal["sent", "retried", "unknown", "dead"]
@@ -559,7 +559,7 @@ class DeliveryEnded(Value, tag="delivery.ended"):
     cause: str | None = None
 
 
-class BotChanged(Value, tag="bot.changed"):
+class BotChanged(Value, frozen=True, tag="bot.changed"):
     bot: str
     platform: str
     state: BotState
@@ -568,13 +568,13 @@ class BotChanged(Value, tag="bot.changed"):
     remedy: str | None = None
 
 
-class BotHeard(Value, tag="bot.heard"):
+class BotHeard(Value, frozen=True, tag="bot.heard"):
     bot: str
     platform: str
     at: float
 
 
-class Noted(Value, tag="noted"):
+class Noted(Value, frozen=True, tag="noted"):
     """Anything else worth a log line: a noun with a past verb, and its fields (no text, no secrets)."""
 
     event: str
