@@ -1,0 +1,268 @@
+"""The public HTTP of the web platform.
+
+Every `/v1/web` request passes one door, `_door`: which bot, whether this page may use it, and CORS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from adapters.http import Handler, Problem, answer, answering, read_json, timestamp
+from adapters.web import convert, origins, page, sessions
+from adapters.web.assets import BRIEF, FOREVER, Asset
+from adapters.web.limits import Limits, Proxies, block
+from adapters.web.sessions import Claim, Session
+from adapters.web.stream import Streams
+from adapters.web.transcript import messages
+from gateway.messages import Accepted
+from gateway.ports import Fleet, Host
+from gateway.settings.models import Rate
+
+if TYPE_CHECKING:
+    from adapters.web.adapter import WebAdapter
+
+DAY = 86_400.0
+HISTORY_LIMIT = 100
+_NEWEST = 2**53
+_STATUS = {"accepted": "queued", "busy": "busy", "limited": "busy", "denied": "denied", "ignored": "denied"}
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request that may talk to this bot from where it comes."""
+
+    request: web.Request
+    adapter: WebAdapter
+    host: Host
+    origin: str
+    cors: dict[str, str]
+
+    @property
+    def now(self) -> float:
+        return self.host.clock.now()
+
+    @property
+    def locale(self) -> str | None:
+        return convert.language(self.request.headers.get("Accept-Language"))
+
+    def bearer(self) -> str | None:
+        scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    async def session(self) -> Session:
+        """The session that this request belongs to. Raises Problem 401."""
+        key = await self.adapter.session_key(self.host)
+        session = sessions.unseal(
+            self.bearer() or "", key, bot=self.adapter.bot, origin=self.origin, now=self.now
+        )
+        if await self.host.recall(_forgotten(session)) is not None:
+            raise sessions.refused()
+        return session
+
+
+@dataclass(frozen=True)
+class WebRoutes:
+    """Handlers for all bots; which bot is meant is looked up in the current fleet."""
+
+    fleet: Fleet
+    widget: Asset
+    streams: Streams
+    limits: Limits
+    proxies: Proxies
+    base_url: str | None
+
+    def table(self) -> list[web.RouteDef]:
+        api = "/v1/web/{bot}"
+        return [
+            web.get("/widget.js", self._widget),
+            web.get("/widget/{hash}.js", answering(self._pinned_widget)),
+            web.get("/chat/{bot}", answering(self._chat)),
+            web.get("/{bot}/embed-script.js", answering(self._embed)),
+            web.post(f"{api}/sessions", self._door(self._begin)),
+            web.post(f"{api}/messages", self._door(self._post)),
+            web.get(f"{api}/events", self._door(self._events), allow_head=False),
+            web.get(f"{api}/history", self._door(self._history), allow_head=False),
+            web.delete(f"{api}/conversation", self._door(self._forget)),
+            web.options(api + "/{rest:.*}", self._door(_preflight)),
+        ]
+
+    # --- files
+
+    async def _widget(self, request: web.Request) -> web.StreamResponse:
+        return self.widget.response(request, BRIEF)
+
+    async def _pinned_widget(self, request: web.Request) -> web.StreamResponse:
+        if request.match_info["hash"] != self.widget.digest:
+            raise Problem(404, "There is no such version of the widget.")
+        return self.widget.response(request, FOREVER)
+
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
+        self._find(request)
+        return self.widget.response(request, BRIEF)
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        adapter, host = self._find(request)
+        card = await host.card(convert.language(request.headers.get("Accept-Language")))
+        return page.hosted_chat(bot=adapter.bot, title=card.title, theme=adapter.section.theme)
+
+    # --- the door
+
+    def _find(self, request: web.Request) -> tuple[WebAdapter, Host]:
+        found = self.fleet.channel(request.match_info["bot"], "web")
+        if found is None:
+            raise Problem(404, "There is no such bot.")
+        return found
+
+    def _door(self, handler: Callable[[Visit], Awaitable[web.StreamResponse]]) -> Handler:
+        """Let in who may come in; only they may read the answer, also when it is a refusal."""
+
+        async def enter(request: web.Request) -> web.StreamResponse:
+            adapter, host = self._find(request)
+            origin = origins.judge(request, adapter.section.allowed_origins, self.base_url)
+            if origin is None:
+                raise Problem(
+                    403, "This page may not use this bot.", headers={"Vary": "Origin, Sec-Fetch-Site"}
+                )
+            host.beat()
+            visit = Visit(request, adapter, host, origin, origins.cors(request))
+
+            async def inside(_: web.Request) -> web.StreamResponse:
+                return await handler(visit)
+
+            response = await answering(inside)(request)
+            if not response.prepared:
+                response.headers.update(visit.cors)
+            return response
+
+        return answering(enter)
+
+    def _spend(self, visit: Visit, kind: str, whose: str, rate: Rate | None) -> None:
+        wait = self.limits.take((kind, visit.adapter.bot, whose), rate, visit.now)
+        if wait is not None:
+            raise Problem(429, "Too many requests; try again later.", retry_after=wait)
+
+    # --- sessions
+
+    async def _begin(self, visit: Visit) -> web.StreamResponse:
+        """A new session, or (with a valid one as Bearer) the same conversation for another seven days."""
+        claim = await read_json(visit.request, Claim)
+        secret = visit.adapter.section.identity_secret
+        user = sessions.verified_user(claim, secret.get_secret_value() if secret else None, visit.now)
+        session = await self._resumed(visit, user) or self._new(visit, user)
+        token = sessions.seal(session, await visit.adapter.session_key(visit.host))
+        return answer(
+            {
+                "token": token,
+                "conversation": session.conversation,
+                "expires_at": timestamp(session.expires_at),
+                "bot": await _card(visit),
+            },
+            201,
+        )
+
+    async def _resumed(self, visit: Visit, user: str | None) -> Session | None:
+        if visit.bearer() is None:
+            return None
+        session = await visit.session()
+        if user is not None and session.visitor != sessions.verified_visitor(session.bot, user):
+            return None  # somebody else sits there now
+        return sessions.renewed(session, visit.now)
+
+    def _new(self, visit: Visit, user: str | None) -> Session:
+        client = self.proxies.client(
+            visit.request.remote, visit.request.headers.getall("X-Forwarded-For", [])
+        )
+        limits = visit.adapter.section.limits
+        self._spend(visit, "sessions", block(client), limits.sessions_per_address)
+        return sessions.begin(visit.adapter.bot, visit.origin, user, visit.now)
+
+    # --- messages
+
+    async def _post(self, visit: Visit) -> web.StreamResponse:
+        session = await visit.session()
+        key = convert.idempotency_key(visit.request.headers.get("Idempotency-Key"))
+        body = await read_json(visit.request, convert.Post)
+        said = convert.said(session, body, key, locale=visit.locale, now=visit.now)
+        if await visit.host.find(convert.dedupe_key(session, key)) is None:  # a repeat costs nothing
+            limits = visit.adapter.section.limits
+            day = Rate(count=limits.messages_per_day, seconds=DAY) if limits.messages_per_day else None
+            self._spend(visit, "messages", session.conversation, limits.messages_per_session)
+            self._spend(visit, "day", "", day)
+        (accepted,) = await visit.host.accept(said)
+        if accepted.outcome == "mismatch":
+            raise Problem(422, "This Idempotency-Key was used for another text.")
+        return answer({"id": accepted.id, "status": await _status(visit.host, accepted)}, 202)
+
+    async def _events(self, visit: Visit) -> web.StreamResponse:
+        session = await visit.session()
+        return await self.streams.serve(
+            visit.request,
+            visit.host,
+            convert.conversation_key(session),
+            visit.request.headers.get("Last-Event-ID"),
+            visit.cors,
+        )
+
+    async def _history(self, visit: Visit) -> web.StreamResponse:
+        session = await visit.session()
+        before = _number(visit.request, "cursor", _NEWEST, _NEWEST)
+        limit = _number(visit.request, "limit", HISTORY_LIMIT, HISTORY_LIMIT)
+        log = await visit.host.log(convert.conversation_key(session), before=before, limit=limit)
+        return answer(
+            {
+                "items": [message for _, message in messages(log.entries)],
+                "cursor": str(log.entries[0].seq) if log.more and log.entries else None,
+            }
+        )
+
+    async def _forget(self, visit: Visit) -> web.StreamResponse:
+        """Forget the conversation; its session ends with it, also in other tabs."""
+        session = await visit.session()
+        key = convert.conversation_key(session)
+        await visit.host.remember(_forgotten(session), b"1", ttl=sessions.LIFETIME)
+        await visit.host.forget(key)
+        await visit.host.publish(f"conversation/{key}", {"type": "reset"})
+        return web.Response(status=204)
+
+
+async def _preflight(_: Visit) -> web.StreamResponse:
+    return web.Response(status=204, headers=origins.PREFLIGHT)
+
+
+async def _card(visit: Visit) -> dict[str, object]:
+    """What the widget shows before anyone says anything."""
+    card, section = await visit.host.card(visit.locale), visit.adapter.section
+    return {
+        "title": card.title,
+        "greeting": card.greeting,
+        "suggestions": card.suggestions,
+        "picture": card.picture,
+        "theme": section.theme,
+        "position": section.position,
+        "color": section.color,
+        "storage": section.storage,
+    }
+
+
+async def _status(host: Host, accepted: Accepted) -> str:
+    """What the first answer said, also to a repeat."""
+    if accepted.outcome != "duplicate":
+        return _STATUS.get(accepted.outcome, "queued")
+    life = await host.message(accepted.id)
+    return _STATUS.get(life.status, "queued") if life is not None else "queued"
+
+
+def _number(request: web.Request, name: str, default: int, top: int) -> int:
+    """A positive number of the query. Raises Problem 422."""
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 16 and 1 <= int(text) <= top):
+        raise Problem(422, f"{name} must be a number from 1 to {top}.")
+    return int(text)
+
+
+def _forgotten(session: Session) -> str:
+    return f"forgotten/{session.conversation}"

@@ -1,0 +1,176 @@
+"""Server-sent events of one conversation, resumable, from the journal.
+
+A stream subscribes first and reads then, so nothing falls between. What it is woken by is never the only copy: an
+empty fact means "read on"; facts with a `type` (typing, queued) are passed on and forgotten. Every event carries the
+number of the last message sent, so a client that resumes after any of them misses and repeats nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from adapters.http import SECURITY_HEADERS
+from adapters.web.transcript import messages
+from gateway.errors import Transient
+from gateway.messages import ConversationKey, Facts, Log
+from gateway.ports import Host, Watch
+
+EPHEMERAL = frozenset({"typing", "queued", "error", "delta"})
+PAGE = 100
+HEADERS = {
+    **SECURITY_HEADERS,
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",  # nginx holds events back without it
+}
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: between signs of life, until a stream ends (so that processes drain), for a stuck write."""
+
+    ping: float = 15.0
+    max_age: float = 600.0
+    write: float = 30.0
+
+
+class Streams:
+    """All open streams of this process."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._stops: set[asyncio.Future[None]] = set()
+        self._closed = False
+
+    def close(self) -> None:
+        """End every stream at once, and those that come yet."""
+        self._closed = True
+        for stop in self._stops:
+            if not stop.done():
+                stop.set_result(None)
+
+    def __len__(self) -> int:
+        return len(self._stops)
+
+    async def serve(
+        self,
+        request: web.Request,
+        host: Host,
+        key: ConversationKey,
+        last: str | None,
+        headers: Mapping[str, str],
+    ) -> web.StreamResponse:
+        """Answer with the conversation after `last`, and go on with what happens. Raises Transient before it began."""
+        response = web.StreamResponse(headers={**HEADERS, **headers})
+        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            stop.set_result(None)
+        self._stops.add(stop)
+        try:
+            async with host.watch(f"conversation/{key}") as watch:
+                stream = _Stream(host, key, watch, response, self._pace)
+                first = await stream.position(last)
+                await response.prepare(request)
+                # the visitor left, or the journal is away: either way the client comes back and resumes
+                with contextlib.suppress(ConnectionError, TimeoutError, Transient):
+                    await stream.run(first, stop)
+                    await response.write_eof()
+        finally:
+            self._stops.discard(stop)
+        return response
+
+
+class _Stream:
+    """One reader's place in a conversation."""
+
+    def __init__(
+        self, host: Host, key: ConversationKey, watch: Watch, response: web.StreamResponse, pace: Pace
+    ) -> None:
+        self._host, self._key, self._watch = host, key, watch
+        self._response, self._pace = response, pace
+        self._cursor = 0
+        self._reset = False
+
+    async def position(self, last: str | None) -> Log:
+        """Take the place that a returning client names; one that is not known (any more) means from the start."""
+        if last and last != "0":
+            self._reset = True
+            if last.isascii() and last.isdigit() and len(last) < 16:
+                log = await self._host.log(self._key, after=int(last), limit=PAGE)
+                if not log.trimmed:
+                    self._cursor, self._reset = int(last), False
+                    return log
+        return await self._host.log(self._key, limit=PAGE)
+
+    async def run(self, first: Log, stop: asyncio.Future[None]) -> None:
+        await self._write(b": hello\n\n")
+        if self._reset:
+            await self._event("reset", {})
+        await self._tell(first)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._pace.max_age
+        heard: asyncio.Future[Facts] = asyncio.ensure_future(self._watch.next())
+        try:
+            while not stop.done() and (left := end - loop.time()) > 0:
+                either: list[asyncio.Future[Any]] = [heard, stop]
+                await asyncio.wait(
+                    either, timeout=min(left, self._pace.ping), return_when=asyncio.FIRST_COMPLETED
+                )
+                if not heard.done():
+                    await self._write(b": ping\n\n")
+                    continue
+                facts = [heard.result(), *self._watch.drain()]
+                heard = asyncio.ensure_future(self._watch.next())
+                if not await self._pass_on(facts):
+                    return
+        finally:
+            heard.cancel()
+
+    async def _pass_on(self, facts: list[Facts]) -> bool:
+        """Read on first: what is shown while an answer is made must not stay behind it. False: it is over."""
+        if any("type" not in fact for fact in facts):
+            await self._tell(await self._news())
+        for fact in facts:
+            if fact.get("type") == "reset":
+                self._cursor = 0
+                await self._event("reset", {})
+                return False
+            if fact.get("type") in EPHEMERAL:
+                await self._event(
+                    fact["type"], {name: value for name, value in fact.items() if name != "type"}
+                )
+        return True
+
+    async def _news(self) -> Log:
+        log = await self._host.log(self._key, after=self._cursor, limit=PAGE)
+        if not (log.trimmed and self._cursor):
+            return log
+        self._cursor = 0
+        await self._event("reset", {})
+        return await self._host.log(self._key, limit=PAGE)
+
+    async def _tell(self, log: Log) -> None:
+        """Write what was read, and what follows it."""
+        while True:
+            told = messages(log.entries)
+            for seq, message in told:
+                self._cursor = seq
+                await self._event("message", message)
+            if not log.more or not told:
+                return
+            log = await self._host.log(self._key, after=self._cursor, limit=PAGE)
+
+    async def _event(self, name: str, data: Any) -> None:
+        head = f"id: {self._cursor}\nevent: {name}\ndata: ".encode()
+        await self._write(head + msgspec.json.encode(data) + b"\n\n")
+
+    async def _write(self, data: bytes) -> None:
+        async with asyncio.timeout(self._pace.write):
+            await self._response.write(data)
