@@ -1,18 +1,136 @@
+"""A Discord that the real library cannot tell from the real one: REST, gateway, and people who write."""
+
 from __future__ import annotations
+
+from typing import Any
 
 from aiohttp import web
 
+from gateway.sandbox.discord_gateway import GatewaySandbox
+from gateway.sandbox.discord_rest import RestSandbox
+from gateway.sandbox.discord_world import Bot, Channel, Json, World, snowflake
 from gateway.sandbox.faults import Faults
 
 
 class DiscordSandbox:
-    faults: Faults = Faults()
-    gateway_url = ""
+    """REST under `/api/v10`, a websocket under `/gateway`, control under `/_control/discord/{bot_token}`.
+
+    Any token that is not empty is a bot. `gateway` and `rest` carry counters and switches for tests.
+    """
+
+    def __init__(self) -> None:
+        self.gateway_url = ""
+        self.world = World()
+        self.gateway = GatewaySandbox(self.world, lambda: self.gateway_url)
+        self.rest = RestSandbox(self.world, self.gateway)
+        self._faults = self.gateway.faults
+
+    @property
+    def faults(self) -> Faults:
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = self.gateway.faults = self.rest.faults = faults
 
     def routes(self) -> list[web.RouteDef]:
-        return []
+        # the library adds a slash behind a bare host, an operator may add one behind the path
+        return [
+            *self.rest.routes(),
+            *(web.get(path, self.gateway.serve) for path in ("/gateway", "/gateway/")),
+        ]
 
     def control_routes(self) -> list[web.RouteDef]:
-        return []
+        at = "/_control/discord/{token}"
+        return [
+            web.post(f"{at}/messages", self._say),
+            web.get(f"{at}/sent", self._sent),
+            web.post(f"{at}/revoke", self._revoke),
+        ]
 
-    def reset(self) -> None: ...
+    def reset(self) -> None:
+        """As new: nobody, nothing said, no sessions."""
+        self.world.clear()
+        self.gateway.reset()
+        self.rest.reset()
+
+    # the world, from a test in the same process
+
+    def bot(self, token: str) -> Bot:
+        return self.world.bot(token)
+
+    def sent(self, token: str, kind: str = "message") -> list[Json]:
+        """What the bot did so far, oldest first."""
+        return [item for item in self.world.bot(token).sent if item["kind"] == kind]
+
+    async def revoke(self, token: str) -> None:
+        """The operator resets the token: 401, and 4004 on the gateway."""
+        self.world.bot(token).revoked = True
+
+    async def say(self, token: str, said: Json) -> Json:
+        """A person says something; returns the message as the bot is shown it."""
+        bot = self.world.bot(token)
+        person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
+        channel = self._where(bot, person, said)
+        text = str(said.get("text", ""))
+        if said.get("mention"):
+            text = f"<@{bot.id}> {text}"
+        answers = channel.messages.get(str(said.get("reply_to"))) if said.get("reply_to") else None
+        message = self.world.write(
+            channel, person, text, answers=answers, ping=bool(said.get("ping")), extra=said.get("extra")
+        )
+        await self.gateway.publish(channel, "MESSAGE_CREATE", self._event(channel, person, message))
+        return message
+
+    async def edit(self, message: Json, text: str) -> None:
+        """The person changes their message."""
+        channel = self.world.channels[message["channel_id"]]
+        message |= {"content": text, "edited_timestamp": "2026-01-01T00:00:01+00:00"}
+        event = self._event(channel, message["author"], message)
+        await self.gateway.publish(channel, "MESSAGE_UPDATE", event)
+
+    async def delete(self, message: Json) -> None:
+        """The person takes their message back."""
+        channel = self.world.channels[message["channel_id"]]
+        channel.messages.pop(message["id"], None)
+        gone = {"id": message["id"], "channel_id": channel.id}
+        gone |= {"guild_id": channel.guild} if channel.guild else {}
+        await self.gateway.publish(channel, "MESSAGE_DELETE", gone)
+
+    def _where(self, bot: Bot, person: Json, said: Json) -> Channel:
+        given: Any = said.get("channel")
+        wanted = given if isinstance(given, dict) else {"id": given}
+        if wanted.get("id") is None or wanted.get("type") == "dm":
+            return self.world.direct(bot, person)
+        known = self.world.channels.get(snowflake(wanted["id"]))
+        if known is None and wanted.get("type") == "thread":
+            parent = self.world.text_channel(bot, wanted.get("parent", f"parent of {wanted['id']}"))
+            known = self.world.thread(parent, wanted["id"])
+        channel = known or self.world.text_channel(bot, wanted["id"], wanted.get("guild"))
+        if channel.guild is not None:
+            self.world.guild(bot, channel.guild)
+        return self.world.thread(channel, said["thread"]) if said.get("thread") else channel
+
+    def _event(self, channel: Channel, author: Json, message: Json) -> Json:
+        if channel.guild is None:
+            return message
+        roles = self.world.roles.get(author["id"], [])
+        member = {"roles": roles, "joined_at": "2026-01-01T00:00:00+00:00", "deaf": False, "mute": False}
+        return {**message, "guild_id": channel.guild, "member": {**member, "flags": 0, "nick": None}}
+
+    # the control API
+
+    async def _say(self, request: web.Request) -> web.Response:
+        try:
+            said = await request.json()
+            message = await self.say(request.match_info["token"], said)
+        except (ValueError, TypeError, AttributeError) as error:
+            return web.json_response({"error": f"not a message: {error}"}, status=422)
+        return web.json_response({"id": message["id"], "channel": message["channel_id"]})
+
+    async def _sent(self, request: web.Request) -> web.Response:
+        return web.json_response({"items": self.world.bot(request.match_info["token"]).sent})
+
+    async def _revoke(self, request: web.Request) -> web.Response:
+        await self.revoke(request.match_info["token"])
+        return web.json_response({})
