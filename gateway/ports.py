@@ -387,6 +387,8 @@ class Adapter(Protocol):
     """One bot on one platform. Converts and hands over; does not retry, pace, dedupe or decide."""
 
     bot: str
+    idempotent: bool
+    """Sending the same delivery id twice shows it once: an unknown outcome may simply be repeated."""
 
     async def run(self, host: Host) -> None:
         """Serve until cancelled. Raise a typed error to be judged (Misconfigured, Transient); it is run again
@@ -507,9 +509,7 @@ class MessageReceived(Value, frozen=True, tag="message.received"):
 
 
 class TurnEnded(Value, frozen=True, tag="turn.completed"):
-    """`seconds`: accepted → delivered (or ended, without parts); `overhead`: the same less upstream time and
-    waits for quota.
-    """
+    """A turn's end was committed; its `parts` are on their way out."""
 
     organization: str
     bot: str
@@ -517,20 +517,13 @@ class TurnEnded(Value, frozen=True, tag="turn.completed"):
     conversation: str
     turn: str
     outcome: Outcome
+    accepted_at: float
+    ended_at: float
+    parts: int
     cause: str | None = None
     attempts: int = 0
     upstream_seconds: float = 0.0
     quota_wait_seconds: float = 0.0
-
-
-class TurnDelivered(Value, frozen=True, tag="turn.delivered"):
-    organization: str
-    bot: str
-    platform: str
-    conversation: str
-    turn: str
-    seconds: float
-    overhead: float
 
 
 class QuotaGranted(Value, frozen=True, tag="quota.granted"):
@@ -555,6 +548,11 @@ class DeliveryEnded(Value, frozen=True, tag="delivery.ended"):
     platform: str
     outcome: Literal["sent", "retried", "unknown", "dead"]
     delivery: str
+    owner: str
+    """The turn or message that the part answers."""
+    at: float
+    last: bool = False
+    """The last part of its reply."""
     conversation: str | None = None
     cause: str | None = None
 
@@ -585,7 +583,6 @@ class Noted(Value, frozen=True, tag="noted"):
 Fact: TypeAlias = (
     MessageReceived
     | TurnEnded
-    | TurnDelivered
     | QuotaGranted
     | UpstreamAnswered
     | DeliveryEnded

@@ -1,0 +1,81 @@
+"""Asking one turn's question until it has an end, by the table in `policy/retry.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from gateway.errors import GatewayError, Permanent, RateLimited
+from gateway.messages import Question, Reply
+from gateway.pipeline.admission import Admission
+from gateway.policy.retry import ATTEMPTS, Again, GiveUp, LookUp, after_question
+from gateway.ports import Clock, Completions
+
+LOOK_EVERY = 5.0
+"""Seconds between look-ups of a question that Sensay has and still works on."""
+
+
+class Answering:
+    """One turn at Sensay. `timeout` is Sensay's: an answer that is still missing that long after asking will not
+    come.
+
+    `refused` is told of a 429 (spend id, error), so that the budget learns from it. `upstream` counts the seconds
+    spent on requests.
+    """
+
+    def __init__(
+        self,
+        completions: Completions,
+        admission: Admission,
+        clock: Clock,
+        timeout: float,
+        jitter: Callable[[], float],
+        refused: Callable[[str | None, RateLimited], Awaitable[None]],
+    ) -> None:
+        self._completions, self._admission, self._clock = completions, admission, clock
+        self._timeout, self._jitter, self._refused = timeout, jitter, refused
+        self.upstream = 0.0
+
+    async def answer(self, question: Question, *, look_first: bool = False) -> Reply | GiveUp:
+        """Ask, look up and ask again until there is an answer or a reason to give up. Bounded in time and requests."""
+        step: Again | LookUp = LookUp(0.0) if look_first else Again(0.0)
+        limit = 2 * self._timeout + 20.0
+        try:
+            async with asyncio.timeout(limit):
+                while True:
+                    if step.wait:
+                        await self._clock.sleep(step.wait)
+                    outcome = await self._try(question, step)
+                    if not isinstance(outcome, Again | LookUp):
+                        return outcome
+                    step = outcome
+        except TimeoutError:
+            return GiveUp("failed", f"no answer within {limit:g} s")
+
+    async def _try(self, question: Question, step: Again | LookUp) -> Reply | GiveUp | Again | LookUp:
+        waited, began = self._admission.waited, self._clock.monotonic()
+        try:
+            if isinstance(step, LookUp):
+                return await self._look(question)
+            return await self._completions.complete(question, self._admission)
+        except RateLimited as error:
+            await self._refused(self._admission.last_spend, error)
+            return after_question(error, self._admission.requests, self._jitter())
+        except GatewayError as error:
+            return after_question(error, self._admission.requests, self._jitter())
+        finally:
+            self.upstream += self._clock.monotonic() - began - (self._admission.waited - waited)
+
+    async def _look(self, question: Question) -> Reply | GiveUp | Again | LookUp:
+        asked_at = self._admission.turn.asked_at or self._clock.now()
+        try:
+            found = await self._completions.find(question, asked_at, self._admission)
+        except Permanent:
+            found = None  # no history in this dialect, or none for this user: as good as not found
+        if isinstance(found, Reply):
+            return found
+        if found == "pending" and self._clock.now() < asked_at + self._timeout:
+            return LookUp(LOOK_EVERY * (0.5 + self._jitter()))
+        if self._admission.requests >= ATTEMPTS and found is None:
+            return GiveUp("failed", "asked, and Sensay's history does not have it")
+        return Again(0.0)

@@ -1,0 +1,498 @@
+"""2. Inbox → Sensay → outbox. One dispatcher per organisation decides whose turn it is; each turn is a task of its
+own.
+
+The dispatcher feeds waiting heads to the fairness policy, takes what fairness and quota let go, and starts it. All
+deciding is synchronous and pure (`policy/`); this file only moves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import GatewayError, RateLimited, Superseded, Transient
+from gateway.messages import (
+    ConversationKey,
+    Ending,
+    Head,
+    PlatformName,
+    Profile,
+    Question,
+    Reply,
+    Spend,
+    SpendClass,
+    Turn,
+    User,
+)
+from gateway.pipeline.accept import new_id
+from gateway.pipeline.admission import Admission
+from gateway.pipeline.answer import Answering
+from gateway.pipeline.bell import Bell
+from gateway.pipeline.notices import Notices
+from gateway.pipeline.presence import Presence
+from gateway.pipeline.rendering import Rendering
+from gateway.policy.fairness import Fairness, Pick
+from gateway.policy.quota import Quota
+from gateway.policy.retry import GiveUp
+from gateway.ports import (
+    Clock,
+    Completions,
+    Journal,
+    Lease,
+    Noted,
+    Observer,
+    QuotaGranted,
+    TurnEnded,
+)
+from gateway.settings import Organization, Settings
+
+MOST_IN_FLIGHT = 1024
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every dispatcher of a process shares."""
+
+    journal: Journal
+    completions: Completions
+    current: Callable[[], Settings]
+    notices: Notices
+    rendering: Rendering
+    presence: Presence
+    clock: Clock
+    observer: Observer
+    jitter: Callable[[], float]
+    user_for: Callable[[PlatformName, str, str], User]
+
+
+@dataclass
+class _Claimant:
+    """Somebody inside the process who waits for one request's room in the budget."""
+
+    kind: SpendClass
+    completion: bool
+    since: float
+    slot: asyncio.Future[str]
+
+
+class Dispatcher:
+    """Asks for one organisation, while it holds the lease `dispatcher/{organization}`."""
+
+    def __init__(self, organization: str, tools: Tools) -> None:
+        self.organization = organization
+        self._tools = tools
+        self.quota = Quota(**_quota_numbers(self._settings))
+        self.fairness = Fairness()
+        self._bell = Bell(tools.clock)
+        self._lease: Lease | None = None
+        self._seen = 0
+        self._waiting: dict[str, Head] = {}
+        self._expiries: list[tuple[float, str]] = []
+        self._claimants: list[_Claimant] = []
+        self._turns: set[asyncio.Task[None]] = set()
+        self._freed: OrderedDict[ConversationKey, float] = OrderedDict()
+        self._blocked_since: float | None = None
+        self._draining = False
+        self._settings_seen: Settings | None = None
+
+    @property
+    def _settings(self) -> Organization:
+        return self._tools.current().organizations[self.organization]
+
+    @property
+    def in_flight(self) -> int:
+        """Turns that are being asked."""
+        return len(self._turns)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait to be asked."""
+        return len(self._waiting)
+
+    # --- life ---
+
+    async def run(self) -> None:
+        """Until cancelled. Raises Superseded when another process took over."""
+        journal = self._tools.journal
+        async with (
+            journal.hold(f"dispatcher/{self.organization}") as lease,
+            journal.watch(f"inbox/{self.organization}") as inbox,
+        ):
+            self._lease = lease
+            follow = asyncio.ensure_future(self._bell.follow(inbox))
+            try:
+                await self._restore(lease)
+                while True:
+                    await self._bell.wait(await self._step())
+            finally:
+                follow.cancel()
+                await self._stop_turns()
+                self._lease = None
+
+    def ring(self) -> None:
+        """Something changed (a reload, a resume): look again."""
+        self._bell.ring()
+
+    def drain(self) -> None:
+        """Start nothing new; turns in flight go on."""
+        self._draining = True
+
+    async def _restore(self, lease: Lease) -> None:
+        """What an earlier process spent and left behind."""
+        journal, clock = self._tools.journal, self._tools.clock
+        hour = self._settings.quota.windows.hour
+        self.quota.restore(await journal.spent_since(self.organization, clock.now() - hour))
+        for turn in await journal.inherit_turns(lease):
+            self._tools.presence.begin(turn.key, turn.address, turn.id)
+            self.fairness.started_key(turn.key)
+            self._start(self._resume(turn))
+
+    async def _stop_turns(self) -> None:
+        for task in self._turns:
+            task.cancel()
+        await asyncio.gather(*self._turns, return_exceptions=True)
+
+    # --- deciding ---
+
+    async def _step(self) -> float | None:
+        """Read what is new, start what may go; returns when to look again."""
+        try:
+            await self._read()
+        except Transient:
+            return self._tools.clock.now() + 1.0
+        self._configure()
+        now = self._tools.clock.now()
+        times = [self._serve_claimants(now), self._expire(now), self._start_turns(now)]
+        return min((at for at in times if at is not None), default=None)
+
+    async def _read(self) -> None:
+        while True:
+            heads = await self._tools.journal.waiting(self.organization, self._seen)
+            now = self._tools.clock.now()
+            for head in heads:
+                self._seen = head.seq
+                self._offer(head, now)
+            if len(heads) < 1000:
+                return
+
+    def _offer(self, head: Head, now: float) -> None:
+        self._waiting[head.id] = head
+        self.fairness.offer(head, now)
+        if head.kind == "ask":
+            heapq.heappush(self._expiries, (self._expires(head), head.id))
+
+    def _expires(self, head: Head) -> float:
+        bot = self._tools.current().bots.get(head.key.bot)
+        at = head.accepted_at + (bot.max_wait if bot else 300.0)
+        return min(at, head.deadline) if head.deadline is not None else at
+
+    def _configure(self) -> None:
+        """Weights, reserves and limits of the current settings; only when they are new."""
+        settings = self._tools.current()
+        if settings is self._settings_seen:
+            return
+        self._settings_seen = settings
+        self.quota.reconfigure(**_quota_numbers(self._settings))
+        for name, bot in settings.bots.items():
+            if bot.organization == self.organization:
+                self.fairness.set_bot(
+                    name,
+                    weight=bot.weight,
+                    reserve_per_hour=bot.reserve_per_hour,
+                    coalesce=bot.coalesce,
+                    paused=not bot.enabled,
+                )
+
+    def _serve_claimants(self, now: float) -> float | None:
+        """Requests of turns in flight go before new turns: somebody waits for them already."""
+        while self._claimants:
+            claimant = self._claimants[0]
+            at = self.quota.ready_at(now, claimant.kind, claimant.completion)
+            if at > now:
+                return at
+            self._claimants.pop(0)
+            if not claimant.slot.done():
+                claimant.slot.set_result(self._take(now, claimant.kind, claimant.completion))
+                self._granted(claimant.kind, now - claimant.since)
+        return None
+
+    def _expire(self, now: float) -> float | None:
+        while self._expiries:
+            at, message_id = self._expiries[0]
+            if at > now:
+                return at
+            heapq.heappop(self._expiries)
+            head = self._waiting.get(message_id)
+            if head is not None:
+                self._start(self._expired(head))
+        return None
+
+    def _start_turns(self, now: float) -> float | None:
+        """Start what fairness and quota let go."""
+        if self._draining or self._claimants:
+            return None
+        most = min(MOST_IN_FLIGHT, max(16, self._settings.quota.requests_per_minute))
+        while len(self._turns) < most:
+            pick = self.fairness.next(now, self.quota)
+            if not isinstance(pick, Pick):
+                self._blocked_since = (self._blocked_since or now) if pick is not None else None
+                return pick
+            kind: SpendClass = "reply" if pick.heads[0].kind == "ask" else "record"
+            slot = self._take(now, kind, kind == "reply")
+            self.fairness.started(pick, now)
+            for head in pick.heads:
+                self._waiting.pop(head.id, None)
+            waited = self._waited(pick.heads[0], now)
+            self._granted(kind, waited)
+            self._start(self._turn(pick, slot, waited))
+        return None
+
+    def _take(self, now: float, kind: SpendClass, completion: bool) -> str:
+        spend_id = new_id(self.organization)
+        self.quota.take(now, spend_id, kind, completion)
+        return spend_id
+
+    def _granted(self, kind: SpendClass, waited: float) -> None:
+        self._tools.observer(QuotaGranted(organization=self.organization, kind=kind, waited=max(0.0, waited)))
+
+    def _waited(self, head: Head, now: float) -> float:
+        """How much of a head's wait was for quota or for its own conversation's turn, not for us."""
+        freed = self._freed.get(head.key, 0.0)
+        if self._blocked_since is not None or freed > head.accepted_at:
+            return now - head.accepted_at
+        return 0.0
+
+    async def slot(self, kind: SpendClass, completion: bool) -> str:
+        """Wait for room in the budget and take it; returns the spend's id."""
+        loop = asyncio.get_running_loop()
+        claimant = _Claimant(kind, completion, self._tools.clock.now(), loop.create_future())
+        self._claimants.append(claimant)
+        self._claimants.sort(key=lambda waiting: _RANK[waiting.kind])
+        self._bell.ring()
+        return await claimant.slot
+
+    # --- turns ---
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._turns.add(task)
+        task.add_done_callback(self._turn_done)
+
+    def _turn_done(self, task: asyncio.Task[None]) -> None:
+        self._turns.discard(task)
+        self._bell.ring()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            level = "warning" if isinstance(error, Superseded | Transient) else "error"
+            fields = {"organization": self.organization, "error": repr(error)[:300]}
+            self._tools.observer(Noted(event="turn.crashed", level=level, fields=fields))
+
+    async def _turn(self, pick: Pick, slot: str, waited: float) -> None:
+        key = pick.heads[0].key
+        try:
+            lease = self._lease_now()
+            ids = [head.id for head in pick.heads]
+            turn = await self._claim(ids, lease)
+            if turn is None:
+                self.quota.refund(slot)
+                return
+            admission = self._admission(turn, lease, slot)
+            if pick.heads[0].kind == "record":
+                await self._record(turn, admission, lease)
+            else:
+                self._tools.presence.begin(turn.key, turn.address, ids[0])
+                await self._ask(turn, admission, lease, waited)
+        finally:
+            self._free(key)
+
+    async def _resume(self, turn: Turn) -> None:
+        """An earlier process asked this and died: look before asking again."""
+        try:
+            lease = self._lease_now()
+            await self._ask(turn, self._admission(turn, lease, None), lease, 0.0, look_first=True)
+        finally:
+            self._free(turn.key)
+
+    async def _expired(self, head: Head) -> None:
+        """Waited too long. While its conversation has a turn in flight it keeps waiting: the next one may still take
+        it.
+        """
+        turn = await self._claim([head.id], self._lease_now())
+        if turn is None:
+            if head.id in self._waiting:
+                heapq.heappush(self._expiries, (self._tools.clock.now() + 1.0, head.id))
+            return
+        self._waiting.pop(head.id, None)
+        self.fairness.remove(head.id)
+        await self._finish(turn, Ending(outcome="expired", cause="waited too long for its turn"), 0.0, 0.0)
+
+    async def _claim(self, ids: list[str], lease: Lease) -> Turn | None:
+        return await self._surely(lambda: self._tools.journal.claim(new_id(self.organization), ids, lease))
+
+    async def _ask(
+        self, turn: Turn, admission: Admission, lease: Lease, waited: float, *, look_first: bool = False
+    ) -> None:
+        tools = self._tools
+        timeout = tools.current().sensay.timeout
+        answering = Answering(tools.completions, admission, tools.clock, timeout, tools.jitter, self._refused)
+        try:
+            outcome = await answering.answer(self._question(turn), look_first=look_first)
+        except asyncio.CancelledError:
+            await self._give_back(admission, lease)
+            raise
+        except Exception as error:  # noqa: BLE001 - our own fault must not leave a person without a word
+            outcome = GiveUp("failed", f"internal error: {type(error).__name__}")
+            fields = {"turn": turn.id, "bot": turn.key.bot, "exception": repr(error)[:500]}
+            tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
+        if admission.slot is not None:
+            self.quota.refund(admission.slot)
+        ending = await self._ending(admission.turn, outcome)
+        await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited)
+
+    async def _give_back(self, admission: Admission, lease: Lease) -> None:
+        """Shutting down. What was not asked waits for the next process; what was asked is looked up by it."""
+        if admission.turn.state == "claimed":
+            try:
+                await asyncio.shield(self._tools.journal.release(admission.turn.id, lease))
+            except GatewayError:
+                return
+
+    async def _ending(self, turn: Turn, outcome: Reply | GiveUp) -> Ending:
+        bot = self._tools.current().bots.get(turn.key.bot)
+        if isinstance(outcome, Reply):
+            most = bot.reply.max_parts if bot else 10
+            parts = await self._tools.rendering.parts(turn.key.platform, outcome, turn.address, most)
+            if parts:
+                return Ending(outcome="answered", parts=parts, request_id=outcome.request_id)
+            outcome = GiveUp("failed", "the answer had nothing to show")
+        parts = self._tools.notices.parts(
+            turn.key.bot,
+            turn.key.platform,
+            outcome.text,
+            turn.address,
+            locale=turn.last.sender.locale,
+            reference=turn.id,
+        )
+        return Ending(outcome="failed", parts=parts, cause=outcome.cause)
+
+    async def _finish(self, turn: Turn, ending: Ending, upstream: float, waited: float) -> None:
+        if ending.outcome == "expired" and not ending.parts:
+            parts = self._tools.notices.parts(
+                turn.key.bot, turn.key.platform, "expired", turn.address, locale=turn.last.sender.locale
+            )
+            ending = Ending(outcome="expired", parts=parts, cause=ending.cause)
+        lease = self._lease_now()
+        await self._surely(lambda: self._tools.journal.finish(turn.id, lease, ending))
+        self._tools.presence.end(turn.key, [turn.id, *(message.id for message in turn.messages)])
+        self._tools.observer(
+            TurnEnded(
+                organization=self.organization,
+                bot=turn.key.bot,
+                platform=turn.key.platform,
+                conversation=str(turn.key),
+                turn=turn.id,
+                outcome=ending.outcome,
+                accepted_at=turn.accepted_at,
+                ended_at=self._tools.clock.now(),
+                parts=len(ending.parts),
+                cause=ending.cause,
+                attempts=turn.attempt,
+                upstream_seconds=upstream,
+                quota_wait_seconds=waited,
+            )
+        )
+
+    async def _record(self, turn: Turn, admission: Admission, lease: Lease) -> None:
+        """Context only: whatever goes wrong costs nobody an answer."""
+        cause = None
+        try:
+            await self._tools.completions.record(self._question(turn), admission)
+        except RateLimited as error:
+            await self._refused(admission.last_spend, error)
+            cause = str(error)
+        except GatewayError as error:
+            cause = str(error)
+        if admission.slot is not None:
+            self.quota.refund(admission.slot)
+        ending = Ending(outcome="answered" if cause is None else "failed", cause=cause)
+        await self._surely(lambda: self._tools.journal.finish(turn.id, lease, ending))
+
+    async def _refused(self, spend_id: str | None, error: RateLimited) -> None:
+        """A 429: it did not count, and we learn from it."""
+        self.quota.limited(self._tools.clock.now(), error.retry_after)
+        if spend_id is not None:
+            self.quota.refund(spend_id)
+            await self._surely(lambda: self._tools.journal.refund(self.organization, spend_id))
+
+    # --- small things ---
+
+    async def profile(self, replica: str) -> Profile:
+        """What Sensay knows of a replica; one request at most, of the lowest class. Raises GatewayError."""
+
+        async def admit(kind: SpendClass, completion: bool) -> None:
+            spend_id = await self.slot(kind, completion)
+            now = self._tools.clock.now()
+            await self._tools.journal.spend(
+                Spend(
+                    id=spend_id,
+                    organization=self.organization,
+                    kind=kind,
+                    completion=completion,
+                    at=now,
+                )
+            )
+
+        return await self._tools.completions.profile(self.organization, replica, admit)
+
+    def _admission(self, turn: Turn, lease: Lease, slot: str | None) -> Admission:
+        return Admission(turn, lease, self._tools.journal, self._tools.clock, self.slot, slot)
+
+    def _question(self, turn: Turn) -> Question:
+        bot, said = self._tools.current().bots[turn.key.bot], turn.last
+        return Question(
+            organization=self.organization,
+            replica=bot.replica,
+            platform=turn.key.platform,
+            user=self._tools.user_for(turn.key.platform, turn.key.bot, said.sender.id),
+            text=turn.text,
+            context=said.context,
+            images=said.images,
+        )
+
+    def _free(self, key: ConversationKey) -> None:
+        now = self._tools.clock.now()
+        self.fairness.finished(key, now)
+        self._freed[key] = now
+        self._freed.move_to_end(key)
+        if len(self._freed) > 10_000:
+            self._freed.popitem(last=False)
+
+    def _lease_now(self) -> Lease:
+        if self._lease is None:
+            raise Superseded("the dispatcher is not running")
+        return self._lease
+
+    async def _surely(self, write: Callable[[], Any]) -> Any:
+        """An answer in hand is not thrown away because the journal cannot write just now."""
+        while True:
+            try:
+                return await write()
+            except Transient:
+                await self._tools.clock.sleep(1.0)
+
+
+_RANK: dict[SpendClass, int] = {"reply": 0, "user": 1, "record": 2, "operator": 3}
+
+
+def _quota_numbers(organization: Organization) -> dict[str, Any]:
+    quota = organization.quota
+    return {
+        "requests_per_minute": quota.requests_per_minute,
+        "completions_per_hour": quota.completions_per_hour,
+        "uploads_per_hour": quota.uploads_per_hour,
+        "minute": quota.windows.minute,
+        "hour": quota.windows.hour,
+    }

@@ -1,0 +1,138 @@
+"""3. Outbox → platform. One courier per channel; lanes (chats) go in parallel, each in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.errors import Ambiguous, GatewayError, Superseded, Transient
+from gateway.messages import Channel, Delivery
+from gateway.pipeline.bell import Bell
+from gateway.policy.retry import Bury, Postpone, after_send
+from gateway.ports import Adapter, Clock, DeliveryEnded, Journal, Lease, Noted, Observer
+
+IN_FLIGHT = 32
+"""Sends of one channel at a time; each is another lane."""
+
+
+class Courier:
+    """Sends one channel's parts while its lease is held. `repeat_unknown`: the bot's `unknown_send` is `retry_once`."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        adapter: Adapter,
+        lease: Lease,
+        journal: Journal,
+        clock: Clock,
+        observer: Observer,
+        jitter: Callable[[], float],
+        *,
+        repeat_unknown: bool = False,
+    ) -> None:
+        self._channel, self._adapter, self._lease = channel, adapter, lease
+        self._journal, self._clock, self._observer, self._jitter = journal, clock, observer, jitter
+        self._repeat_unknown = repeat_unknown or adapter.idempotent
+        self._bell = Bell(clock)
+        self._sending: set[asyncio.Task[None]] = set()
+
+    @property
+    def idle(self) -> bool:
+        return not self._sending
+
+    async def run(self) -> None:
+        """Until cancelled. Raises Superseded when another process took the channel over."""
+        async with self._journal.watch(f"outbox/{self._channel}") as outbox:
+            follow = asyncio.ensure_future(self._bell.follow(outbox))
+            try:
+                await self._inherit()
+                while True:
+                    await self._bell.wait(await self._start_sends())
+            finally:
+                follow.cancel()
+                for task in self._sending:
+                    task.cancel()
+
+    async def _inherit(self) -> None:
+        """What an earlier process left in `sending` may have arrived: an unknown outcome, judged like any other."""
+        unknown = Ambiguous("the process ended while this part was being sent")
+        for delivery in await self._journal.inherit_deliveries(self._channel, self._lease):
+            await self._judge(delivery, unknown)
+
+    async def _start_sends(self) -> float | None:
+        """Claim and start what is due; returns when to look again."""
+        try:
+            free = IN_FLIGHT - len(self._sending)
+            if free > 0:
+                for delivery in await self._journal.claim_deliveries(self._channel, self._lease, free):
+                    task = asyncio.ensure_future(self._send(delivery))
+                    self._sending.add(task)
+                    task.add_done_callback(self._done)
+            return await self._journal.next_due(self._channel)
+        except Transient:
+            return self._clock.now() + 1.0
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._bell.ring()
+
+    async def _send(self, delivery: Delivery) -> None:
+        try:
+            receipt = await self._adapter.send(delivery)
+        except GatewayError as error:
+            await self._judge(delivery, error)
+        except Exception as error:  # noqa: BLE001 - an adapter's fault concerns this part only
+            fields = {
+                "bot": self._channel.bot,
+                "platform": self._channel.platform,
+                "error": repr(error)[:300],
+            }
+            self._observer(Noted(event="delivery.crashed", level="error", fields=fields))
+            await self._judge(delivery, Ambiguous(f"the adapter failed: {type(error).__name__}"))
+        else:
+            await self._surely(lambda: self._journal.delivered(delivery, self._lease, receipt))
+            self._tell(delivery, "sent")
+
+    async def _judge(self, delivery: Delivery, error: GatewayError) -> None:
+        match after_send(error, delivery.attempt, self._jitter(), repeat_unknown=self._repeat_unknown):
+            case Postpone(wait, scope):
+                until = self._clock.now() + wait
+                await self._surely(
+                    lambda: self._journal.postpone(self._channel, self._lease, until, delivery=delivery)
+                )
+                if scope == "channel":
+                    await self._surely(lambda: self._journal.postpone(self._channel, self._lease, until))
+                self._tell(delivery, "retried", str(error))
+            case Bury(cause, unknown, lane):
+                await self._surely(lambda: self._journal.bury(delivery, self._lease, cause, unknown=unknown))
+                if lane:
+                    to = delivery.address.to
+                    await self._surely(lambda: self._journal.kill_lane(self._channel, self._lease, to, cause))
+                self._tell(delivery, "unknown" if unknown else "dead", cause)
+
+    async def _surely(self, write: Callable[[], object]) -> None:
+        """What a platform did must be written down: while the journal cannot, wait and try again."""
+        while True:
+            try:
+                await write()  # type: ignore[misc]
+            except Superseded:
+                return
+            except Transient:
+                await self._clock.sleep(1.0)
+            else:
+                return
+
+    def _tell(self, delivery: Delivery, outcome: str, cause: str | None = None) -> None:
+        self._observer(
+            DeliveryEnded(
+                bot=self._channel.bot,
+                platform=self._channel.platform,
+                outcome=outcome,  # type: ignore[arg-type]
+                delivery=delivery.id,
+                owner=delivery.owner,
+                at=self._clock.now(),
+                last=delivery.index == delivery.count - 1,
+                conversation=str(delivery.key),
+                cause=cause,
+            )
+        )

@@ -1,0 +1,78 @@
+"""Beside the flow: a waiting user sees that an answer is coming.
+
+One task per conversation that waits, and it always ends: with the last waiting message, with the channel, or at the
+deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+from gateway.messages import Address, Channel, ConversationKey
+from gateway.ports import Clock, ShowsTyping
+
+LONGEST = 300.0
+"""Seconds after which typing stops whatever happens."""
+
+
+@dataclass
+class _Waiting:
+    address: Address
+    ids: set[str] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+
+
+class Presence:
+    """Shows typing while messages of a conversation wait. Never raises, never delays anything."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._channels: dict[Channel, ShowsTyping] = {}
+        self._waiting: dict[ConversationKey, _Waiting] = {}
+
+    def attach(self, channel: Channel, adapter: object) -> None:
+        """The channel's connection is up: typing can be shown through it."""
+        if isinstance(adapter, ShowsTyping):
+            self._channels[channel] = adapter
+
+    def detach(self, channel: Channel) -> None:
+        self._channels.pop(channel, None)
+
+    def begin(self, key: ConversationKey, address: Address, message_id: str) -> None:
+        """A message waits for its answer."""
+        waiting = self._waiting.setdefault(key, _Waiting(address))
+        waiting.address = address
+        waiting.ids.add(message_id)
+        if waiting.task is None or waiting.task.done():
+            waiting.task = asyncio.get_running_loop().create_task(self._show(key, waiting))
+
+    def end(self, key: ConversationKey, message_ids: list[str]) -> None:
+        """They are answered."""
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            return
+        waiting.ids.difference_update(message_ids)
+        if not waiting.ids:
+            del self._waiting[key]
+            if waiting.task is not None:
+                waiting.task.cancel()
+
+    def close(self) -> None:
+        for waiting in self._waiting.values():
+            if waiting.task is not None:
+                waiting.task.cancel()
+        self._waiting.clear()
+
+    async def _show(self, key: ConversationKey, waiting: _Waiting) -> None:
+        channel = Channel(bot=key.bot, platform=key.platform)
+        until = self._clock.monotonic() + LONGEST
+        while waiting.ids and self._clock.monotonic() < until:
+            adapter = self._channels.get(channel)
+            if adapter is not None:
+                with contextlib.suppress(Exception):
+                    await adapter.typing(waiting.address)
+            await self._clock.sleep(adapter.typing_every if adapter else 1.0)
+        if self._waiting.get(key) is waiting:
+            del self._waiting[key]

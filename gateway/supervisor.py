@@ -1,0 +1,152 @@
+"""Keeps channels alive: one task each, restarted one for one with backoff, never given up. One bot's trouble is its
+own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+from gateway.errors import Superseded
+from gateway.messages import Channel
+from gateway.policy.lifecycle import after_error
+from gateway.ports import BotChanged, BotState, Clock, Journal, Lease, Noted, Observer
+
+Serve = Callable[[Channel, Lease, Callable[[BotState, str | None], None]], Awaitable[None]]
+"""Run one channel under its lease until cancelled; report its state; raise what ended it."""
+
+STEADY = 60.0
+"""Seconds of running after which earlier failures are forgotten."""
+
+
+@dataclass
+class Status:
+    """What is known of a channel. `since` is when the state began; `error` why it is not running."""
+
+    state: BotState = "starting"
+    since: float = 0.0
+    identity: str | None = None
+    error: str | None = None
+    remedy: str | None = None
+    failures: int = 0
+    failing_since: float | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    kick: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+
+class Supervisor:
+    """Runs `serve` for every channel it is told to keep."""
+
+    def __init__(
+        self, journal: Journal, serve: Serve, clock: Clock, observer: Observer, jitter: Callable[[], float]
+    ) -> None:
+        self._journal, self._serve = journal, serve
+        self._clock, self._observer, self._jitter = clock, observer, jitter
+        self._channels: dict[Channel, Status] = {}
+
+    def __iter__(self) -> Iterator[tuple[Channel, Status]]:
+        return iter(self._channels.items())
+
+    def status(self, channel: Channel) -> Status | None:
+        return self._channels.get(channel)
+
+    def start(self, channel: Channel) -> None:
+        """Keep this channel running from now on."""
+        status = self._channels[channel] = Status(since=self._clock.now())
+        self._tell(channel, status)
+        status.task = asyncio.get_running_loop().create_task(self._keep(channel, status), name=str(channel))
+
+    async def stop(self, channel: Channel) -> None:
+        """Let it end, and forget it."""
+        status = self._channels.pop(channel, None)
+        if status is None or status.task is None:
+            return
+        status.task.cancel()
+        await asyncio.gather(status.task, return_exceptions=True)
+        self._set(channel, status, "stopped")
+
+    async def stop_all(self) -> None:
+        await asyncio.gather(*(self.stop(channel) for channel in list(self._channels)))
+
+    async def _keep(self, channel: Channel, status: Status) -> None:
+        while True:
+            began = self._clock.monotonic()
+            try:
+                async with self._journal.hold(f"channel/{channel}") as lease:
+                    await self._serve(
+                        channel, lease, lambda state, why: self._report(channel, status, state, why)
+                    )
+                error: BaseException = RuntimeError("the channel ended by itself")
+            except asyncio.CancelledError:
+                raise
+            except Superseded as superseded:
+                fields = {"bot": channel.bot, "platform": channel.platform}
+                self._observer(Noted(event="channel.superseded", level="warning", fields=fields))
+                error = superseded
+            except BaseExceptionGroup as group:
+                error = _first(group)
+            except Exception as raised:  # noqa: BLE001 - whatever a platform throws, the channel is tried again
+                error = raised
+            await self._back_off(channel, status, error, self._clock.monotonic() - began)
+
+    async def _back_off(self, channel: Channel, status: Status, error: BaseException, ran: float) -> None:
+        now = self._clock.monotonic()
+        if status.state == "running" and ran >= STEADY:
+            status.failures, status.failing_since = 0, None
+        status.failures += 1
+        status.failing_since = now if status.failing_since is None else status.failing_since
+        trouble = after_error(error, status.failures, now - status.failing_since, self._jitter())
+        self._set(channel, status, trouble.state, trouble.error, trouble.remedy)
+        status.kick.clear()
+        waits = {
+            asyncio.ensure_future(status.kick.wait()),
+            asyncio.ensure_future(self._clock.sleep(trouble.wait)),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _report(self, channel: Channel, status: Status, state: BotState, why: str | None) -> None:
+        if state == "running":
+            status.identity = why or status.identity
+            self._set(channel, status, state)
+        else:
+            self._set(channel, status, state, why)
+
+    def _set(
+        self,
+        channel: Channel,
+        status: Status,
+        state: BotState,
+        error: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        changed = status.state != state or status.error != error
+        if status.state != state:
+            status.since = self._clock.now()
+        status.state, status.error, status.remedy = state, error, remedy
+        if changed:
+            self._tell(channel, status)
+
+    def _tell(self, channel: Channel, status: Status) -> None:
+        self._observer(
+            BotChanged(
+                bot=channel.bot,
+                platform=channel.platform,
+                state=status.state,
+                since=status.since,
+                error=status.error,
+                remedy=status.remedy,
+            )
+        )
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that made the others stop."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
