@@ -280,13 +280,18 @@ SpendClass = Literal["reply", "user", "record", "operator"]
 
 
 class Spend(Value, frozen=True):
-    """One upstream request against the organisation's budget; `completion` also counts in the hour."""
+    """One upstream request against the organisation's budget; `completion` also counts in the hour.
+
+    `bot` is whose it was, as far as it was a bot's; `upload` also counts among the hour's uploads.
+    """
 
     id: str
     organization: str
     kind: SpendClass
     completion: bool
     at: float = 0.0
+    bot: str = ""
+    upload: bool = False
 
 
 class User(Value, frozen=True):
