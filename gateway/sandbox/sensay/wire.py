@@ -1,0 +1,89 @@
+"""What goes over the wire besides the operations: refusals in both documented shapes, and the record of requests."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiohttp import web
+
+ErrorShape = Literal["openapi", "guide"]
+API_VERSION = "2025-03-25"
+_SECRET_HEADERS = frozenset({"x-organization-secret", "authorization", "cookie"})
+_CODES = {
+    400: "BAD_REQUEST",
+    401: "UNAUTHORIZED",
+    403: "FORBIDDEN",
+    404: "NOT_FOUND",
+    409: "CONFLICT",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    429: "RATE_LIMIT_EXCEEDED",
+}
+
+
+class Refusal(Exception):
+    """The request is answered with an error."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.retry_after = status, message, retry_after
+        self.code = code or _CODES.get(status, "INTERNAL_ERROR")
+
+
+def refuse(refusal: Refusal, shape: ErrorShape, request_id: str) -> web.Response:
+    """Write an error as the published schema or as the guide has it."""
+    fingerprint = hashlib.sha256(f"{refusal.code} {refusal.message}".encode()).hexdigest()[:16]
+    body: dict[str, Any] = {"success": False, "fingerprint": fingerprint}
+    if shape == "guide":
+        body |= {"message": refusal.message, "code": refusal.code, "requestID": request_id, "details": {}}
+    else:
+        body |= {"error": refusal.message, "error_code": refusal.code, "request_id": request_id}
+    headers = {} if refusal.retry_after is None else {"Retry-After": str(math.ceil(refusal.retry_after))}
+    return web.json_response(body, status=refusal.status, headers=headers)
+
+
+@dataclass
+class Received:
+    """A request as it came, less its secrets. `status` stays None when the connection was cut without an answer."""
+
+    operation: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    at: float
+    organization: str = ""
+    body: Any = None
+    status: int | None = None
+
+
+def received(operation: str, request: web.Request, at: float) -> Received:
+    secret = request.headers.get("X-ORGANIZATION-SECRET", "")
+    return Received(
+        operation=operation,
+        method=request.method,
+        path=request.path_qs,
+        headers={k: v for k, v in request.headers.items() if k.lower() not in _SECRET_HEADERS},
+        at=at,
+        organization=hashlib.sha256(secret.encode()).hexdigest()[:8] if secret else "",
+    )
+
+
+@dataclass
+class Canned:
+    """The next `times` requests to `operation` get this answer, whatever they ask (`POST /_control/sensay/canned`)."""
+
+    operation: str
+    status: int = 200
+    body: str = ""
+    content_type: str = "application/json"
+    headers: dict[str, str] | None = None
+    times: int = 1
+
+    def response(self) -> web.Response:
+        return web.Response(
+            status=self.status, text=self.body, content_type=self.content_type, headers=self.headers
+        )
