@@ -1,0 +1,46 @@
+"""The signed webhook: a server asks a replica, and reads the answer in the same request or later.
+
+Requests are signed as Standard Webhooks 1.0 has it; `webhook-id` is the idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+
+from aiohttp import web
+
+from adapters.webhook.adapter import WebhookAdapter
+from adapters.webhook.render import WebhookRenderer
+from adapters.webhook.routes import Hooks
+from gateway.ports import Fleet
+from gateway.settings import Settings
+from gateway.settings.models import WebhookSettings
+
+__all__ = ["WebhookAdapter", "WebhookPlatform", "WebhookRenderer", "platform"]
+
+
+class WebhookPlatform:
+    """All webhooks: one set of routes."""
+
+    name: Literal["webhook"] = "webhook"
+
+    def __init__(self, base_url: str | None) -> None:
+        self.renderer = WebhookRenderer()
+        self._base_url = base_url
+        self._stopping = asyncio.Event()
+
+    def adapter(self, bot: str, section: WebhookSettings) -> WebhookAdapter:
+        return WebhookAdapter(bot, section.secret)
+
+    def routes(self, fleet: Fleet) -> Sequence[web.RouteDef]:
+        return Hooks(fleet, self._base_url, self._stopping).routes()
+
+    async def close(self) -> None:
+        """Answer the callers that wait, now; nothing waits any more afterwards."""
+        self._stopping.set()
+
+
+def platform(settings: Settings) -> WebhookPlatform:
+    return WebhookPlatform(settings.server.public.base_url)
