@@ -1,298 +1,365 @@
-"""The configuration's shape: `interface.md` section 2 as frozen pydantic models. Reading files is `load.py`'s work.
+"""The configuration's shape, as frozen models; reading files is `load.py`'s work.
 
-Every model forbids unknown keys. Durations are floats in seconds, written `250ms 30s 5m 1h 7d` (or a plain number of seconds).
+Every model forbids unknown keys. The text under a key is what an editor shows for it (`config/schema.json`), so it
+speaks to the operator. Durations are floats in seconds.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+from gateway.settings.addresses import (
+    CallbackUrl,
+    Color,
+    HttpUrl,
+    JournalUrl,
+    Network,
+    Origin,
+    PublicUrl,
+    WebSocketUrl,
+)
+from gateway.settings.values import (
+    NAME,
+    RESERVED,
+    BotName,
+    CountOrOff,
+    Duration,
+    DurationOrOff,
+    Ids,
+    OrganizationName,
+    PositiveDuration,
+    Rate,
+    RateLimit,
+    ReplicaId,
+    Secret,
+    SigningKey,
+    Text,
+    duration,
+    rate,
+    switch,
+)
 
-
-def duration(value: Any) -> float:
-    """`"1m30s"` → 90.0. Raises ValueError in words."""
-    if isinstance(value, bool):
-        raise ValueError("is not a duration (write 250ms, 30s, 5m, 1h or 7d)")
-    if isinstance(value, int | float):
-        return float(value)
-    text = str(value).strip()
-    if text == "0":
-        return 0.0
-    if not re.fullmatch(f"(?:{_DURATION.pattern})+", text):
-        raise ValueError(f"{text!r} is not a duration (write 250ms, 30s, 5m, 1h or 7d)")
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(duration),
-    Field(ge=0),
-    WithJsonSchema({"type": ["string", "number"], "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$|^0$"}),
-]
-
-
-class Rate(BaseModel):
-    """So many in so many seconds."""
-
-    model_config = ConfigDict(frozen=True)
-    count: int
-    seconds: float
-
-
-def rate(value: Any) -> Any:
-    """`"10/10s"` → Rate(10, 10.0); `off` → None."""
-    if value is None or value is False or value == "off" or isinstance(value, Rate):
-        return None if not isinstance(value, Rate) else value
-    match = re.fullmatch(r"(\d+)\s*/\s*(.+)", str(value).strip())
-    if not match or int(match[1]) < 1:
-        raise ValueError(f"{value!r} is not a rate (write 10/10s, or off)")
-    seconds = duration(match[2] if match[2][0].isdigit() else f"1{match[2]}")
-    if seconds <= 0:
-        raise ValueError(f"{value!r} is not a rate: its duration must be above zero")
-    return Rate(count=int(match[1]), seconds=seconds)
-
-
-RateLimit = Annotated[Rate | None, BeforeValidator(rate), WithJsonSchema({"type": ["string", "boolean"]})]
-
-
-def _off(value: Any) -> Any:
-    """An unquoted `off` may be read as false."""
-    return "off" if value is False else value
-
-
-def switch(*words: str) -> Any:
-    """A word out of a few; `off` may come as false."""
-    return Annotated[Literal[words], BeforeValidator(_off)]  # type: ignore[valid-type]
-
-
-OffOrOn = Annotated[Literal["off", "on"], BeforeValidator(lambda v: {False: "off", True: "on"}.get(v, v))]
-Ids = tuple[
-    Annotated[
-        str, BeforeValidator(lambda v: str(v) if isinstance(v, int) and not isinstance(v, bool) else v)
-    ],
-    ...,
-]
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-RESERVED = {"v1", "widget", "chat"}
+__all__ = ["NAME", "RESERVED", "Duration", "Ids", "Rate", "RateLimit", "duration", "rate", "switch"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+
+# --- the process ----------------------------------------------------------------------------------------------
 
 
 class Listener(Section):
-    host: str = "0.0.0.0"  # noqa: S104 - the public listener is public
+    host: str = Field("0.0.0.0", min_length=1)  # noqa: S104 - the public listener is public
+    """Address to listen on."""
     port: int = Field(8080, ge=0, le=65535)
+    """Port to listen on; 0 takes a free one."""
 
 
 class Public(Listener):
-    base_url: str | None = None
+    base_url: PublicUrl | None = None
+    """The https address at which users reach this listener."""
 
 
 class Admin(Listener):
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1)
+    """Address to listen on; off loopback a token is needed."""
     port: int = Field(9090, ge=0, le=65535)
-    token: SecretStr | None = None
+    """Port to listen on; 0 takes a free one."""
+    token: Secret | None = None
+    """Bearer token, or the password of Basic, for everything but the probes."""
 
 
 class Server(Section):
     public: Public = Public()
+    """Widget, web and webhook routes."""
     admin: Admin = Admin()
-    trusted_proxies: tuple[str, ...] = ()
+    """Health, metrics, status and control."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Networks whose X-Forwarded-For is believed."""
 
 
 class RetentionSettings(Section):
     text: Duration = 86_400.0
+    """Texts of messages and answers, after their turn ended."""
     web_history: Duration = 604_800.0
+    """Transcripts of web conversations."""
     dedupe: Duration = 172_800.0
+    """Keys by which a redelivered message is recognised."""
     traces: Duration = 604_800.0
+    """What `trace` tells of a message."""
 
 
 class Cluster(Section):
-    lease: Duration = 10.0
+    lease: PositiveDuration = 10.0
+    """How long a pod may be silent before another one takes over."""
 
 
 class Telemetry(Section):
-    otlp_endpoint: str | None = None
+    otlp_endpoint: HttpUrl | None = None
+    """Where traces are sent."""
 
 
 class LogSettings(Section):
     format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people; LOG_FORMAT overrides it."""
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """LOG_LEVEL overrides it."""
     message_text: bool = False
+    """Whether what people write may stand in the log."""
+
+
+# --- the services around it -----------------------------------------------------------------------------------
 
 
 class TelegramServer(Section):
-    api_url: str = "https://api.telegram.org"
+    api_url: HttpUrl = "https://api.telegram.org"
+    """A self-hosted Bot API server, or a test's."""
 
 
 class DiscordServer(Section):
-    api_url: str = "https://discord.com/api/v10"
-    gateway_url: str = "wss://gateway.discord.gg"
+    api_url: HttpUrl = "https://discord.com/api/v10"
+    """Address of the REST API."""
+    gateway_url: WebSocketUrl = "wss://gateway.discord.gg"
+    """Address of the event gateway."""
 
 
 class Platforms(Section):
     telegram: TelegramServer = TelegramServer()
+    """Where Telegram is."""
     discord: DiscordServer = DiscordServer()
+    """Where Discord is."""
 
 
 class Sensay(Section):
-    base_url: str = "https://api.sensay.io"
-    api_version: str = "2025-03-25"
+    base_url: HttpUrl = "https://api.sensay.io"
+    """Where the Sensay API is."""
+    api_version: str = Field(
+        "2025-03-25",
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        json_schema_extra={"pattern": r"^\d{4}-\d{2}-\d{2}$|\$\{"},
+    )
+    """Sent as X-API-Version."""
     dialect: Literal["openapi", "guide", "generic"] = "openapi"
-    timeout: Duration = 95.0
+    """Which paths are used: the published ones, the integration guide's, or the generic ones only."""
+    timeout: PositiveDuration = 95.0
+    """Longest wait for one answer."""
     identity: Literal["linked", "native"] = "linked"
+    """Users as accounts linked by platform, or with ids of their own (tg:123)."""
 
 
 class Windows(Section):
-    minute: Duration = 60.0
-    hour: Duration = 3600.0
+    minute: PositiveDuration = 60.0
+    """Length of the minute."""
+    hour: PositiveDuration = 3600.0
+    """Length of the hour."""
 
 
 class QuotaSettings(Section):
     requests_per_minute: int = Field(100, ge=1)
+    """Every request counts."""
     completions_per_hour: int = Field(1000, ge=1)
+    """Every completion request counts."""
     uploads_per_hour: int = Field(10, ge=1)
+    """Every knowledge upload counts."""
     windows: Windows = Windows()
+    """Shorter windows, for tests and simulations only."""
 
 
 class Organization(Section):
-    secret: SecretStr
+    secret: Secret
+    """The organisation's Sensay secret."""
     quota: QuotaSettings = QuotaSettings()
+    """What Sensay grants the organisation."""
+
+
+# --- a bot ----------------------------------------------------------------------------------------------------
 
 
 class ReplySettings(Section):
     max_parts: int = Field(10, ge=1, le=100)
+    """Longer answers follow as one file after the first part."""
 
 
 class QueueSettings(Section):
     per_conversation: int = Field(20, ge=1)
+    """Messages of one conversation that may wait; beyond, texts.busy."""
     per_bot: int = Field(1000, ge=1)
+    """Messages of the bot that may wait; beyond, texts.busy."""
 
 
 class UserLimits(Section):
     user: RateLimit = Rate(count=10, seconds=10.0)
+    """Messages of one user per duration (10/10s), or off; beyond, texts.busy once."""
 
 
 class AccessList(Section):
     users: Ids = ()
+    """Ids of users."""
     roles: Ids = ()
+    """Ids of Discord roles."""
     channels: Ids = ()
+    """Ids of chats or channels."""
     guilds: Ids = ()
+    """Ids of Discord servers."""
 
 
 class Access(Section):
     dm: switch("open", "allowed", "off") = "open"  # type: ignore[valid-type]
+    """Who may write to the bot directly: everyone, the allowed, nobody."""
     admins: Ids = ()
+    """Users who may /pause the bot in groups."""
     allow: AccessList = AccessList()
+    """Only these, where a list is given."""
     deny: AccessList = AccessList()
-
-
-Text = str | dict[str, str] | None
+    """Never these; deny wins over allow."""
 
 
 class Texts(Section):
-    busy: Text = None
-    failed: Text = None
-    expired: Text = None
-    queued: Text = None
-    unsupported: Text = None
-    denied: Text = None
-    greeting: Text = None
-    help: Text = None
-    privacy: Text = None
-    quota: Text = None
+    """Fixed texts: built in for 8 languages; a plain string overrides all of them, {en: …, de: …} some."""
+
+    busy: Text | None = None
+    """Too much is waiting, or a user is over the limit."""
+    failed: Text | None = None
+    """No answer came; {reference} stands for the id that `trace` accepts."""
+    expired: Text | None = None
+    """The message waited longer than max_wait."""
+    queued: Text | None = None
+    """The answer will take a while; {seconds} stands for how long."""
+    unsupported: Text | None = None
+    """The message cannot be read as text or picture."""
+    denied: Text | None = None
+    """The user may not talk to this bot."""
+    greeting: Text | None = None
+    """Answers /start and opens the widget; left out: the replica's own."""
+    help: Text | None = None
+    """Answers /help."""
+    privacy: Text | None = None
+    """Answers /privacy."""
+    quota: Text | None = None
+    """Sensay's allowance is used up."""
 
 
 class TelegramGroups(Section):
     mode: switch("mention", "listen", "open", "off") = "mention"  # type: ignore[valid-type]
+    """What is answered in groups: mentions, mentions with the rest as context, everything, nothing."""
 
 
 class DiscordGroups(TelegramGroups):
     reply_ping: bool = True
+    """Whether a reply that pings the bot addresses it."""
 
 
 class TelegramSettings(Section):
-    token: SecretStr
+    token: Secret
+    """From @BotFather."""
     mode: Literal["polling", "webhook"] = "polling"
+    """webhook needs server.public.base_url."""
     groups: TelegramGroups = TelegramGroups()
-    stream: OffOrOn = "off"
+    stream: switch("off", "on") = "off"  # type: ignore[valid-type]
+    """Drafts while the answer is written."""
     unknown_send: Literal["drop", "retry_once"] = "drop"
+    """What becomes of a part when nobody knows whether it was sent."""
 
 
 class DiscordSettings(Section):
-    token: SecretStr
+    token: Secret
+    """From the Developer Portal, page Bot."""
     message_content: bool = False
+    """Ask for the privileged intent (turn it on in the Developer Portal, too)."""
     groups: DiscordGroups = DiscordGroups()
-    stream: OffOrOn = "off"
+    stream: switch("off", "on") = "off"  # type: ignore[valid-type]
+    """Edit the answer while it is written."""
     threads: switch("off", "auto") = "off"  # type: ignore[valid-type]
+    """Answer in threads."""
     commands: bool = True
+    """/ask, /help and the "Ask" context menu."""
     shards: int | None = Field(None, ge=1)
+    """Left out: as many as Discord recommends."""
 
 
 class WebLimits(Section):
     sessions_per_address: RateLimit = Rate(count=60, seconds=60.0)
+    """New sessions of one address block (/24 or /48) per duration, or off."""
     messages_per_session: RateLimit = Rate(count=20, seconds=60.0)
-    messages_per_day: Annotated[int | None, BeforeValidator(lambda v: None if v in (False, "off") else v)] = (
-        10_000
-    )
+    """Messages of one session per duration, or off."""
+    messages_per_day: CountOrOff = 10_000
+    """Messages of the bot's whole web channel in a day, or off."""
 
 
 class WebSettings(Section):
-    allowed_origins: tuple[str, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
+    """Websites that may embed the widget (https://host[:port]); none by default."""
     title: str | None = None
+    """Heading of the panel; left out: the replica's name."""
     theme: Literal["light", "dark", "auto"] = "auto"
+    """auto follows the visitor's system."""
     position: Literal["bottom-right", "bottom-left", "top-right", "top-left", "inline"] = "bottom-right"
+    """Corner of the page, or where its container stands."""
     suggestions: tuple[str, ...] | None = None
-    color: str | None = None
+    """First questions to choose from; left out: the replica's own."""
+    color: Color | None = None
+    """Accent colour ("#0a84ff", quoted)."""
     storage: Literal["none", "session", "local"] = "local"
+    """Where the browser keeps the session."""
     consent: bool = False
-    stream: OffOrOn = "off"
+    """Stay inert until the page says so."""
+    stream: switch("off", "on") = "off"  # type: ignore[valid-type]
+    """Show the answer while it is written."""
     limits: WebLimits = WebLimits()
     proof_of_work: switch("off", "auto", "always") = "off"  # type: ignore[valid-type]
-    identity_secret: SecretStr | None = None
+    """Let browsers work for a session: over a soft threshold, or always."""
+    identity_secret: Secret | None = None
+    """Shared with the website, which signs who its visitor is."""
 
 
-def _secrets(value: Any) -> Any:
+def _one_or_more(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else (value,)
 
 
 class WebhookSettings(Section):
-    secret: Annotated[tuple[SecretStr, ...], BeforeValidator(_secrets), Field(min_length=1)]
-    callback_url: str | None = None
-    callback_allow: tuple[str, ...] = ()
-
-
-def _uuid(value: str) -> str:
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise ValueError("is not a UUID (8-4-4-4-12 hexadecimal digits)") from None
+    secret: Annotated[
+        tuple[SigningKey, ...],
+        BeforeValidator(_one_or_more, json_schema_input_type=SigningKey | tuple[SigningKey, ...]),
+        Field(min_length=1),
+    ]
+    """whsec_ and base64 of 24 to 64 bytes; a list while rotating."""
+    callback_url: CallbackUrl | None = None
+    """Where answers are sent."""
+    callback_allow: tuple[Network, ...] = ()
+    """Private networks that a callback may reach."""
 
 
 class Bot(Section):
     organization: str = ""
-    """Filled in by the loader when there is only one."""
-    replica: Annotated[str, AfterValidator(_uuid)]
+    """May be left out when there is only one (the loader fills it in)."""
+    replica: ReplicaId
+    """Id of the Sensay replica that answers."""
     enabled: bool = True
-    weight: float = Field(1.0, gt=0)
+    """false keeps the bot in the file without running it."""
+    weight: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """Share of the organisation's quota under load."""
     reserve_per_hour: int = Field(0, ge=0)
-    coalesce: Annotated[Duration | None, BeforeValidator(lambda v: None if v in (False, "off") else v)] = 0.0
-    """None: never."""
-    max_wait: Duration = 300.0
+    """Completions per hour that other bots may not use up."""
+    coalesce: DurationOrOff = 0.0
+    """Messages that wait together become one turn; a duration also holds the first one; off: never."""
+    max_wait: PositiveDuration = 300.0
+    """An older waiting turn is answered with texts.expired."""
     queued_after: Duration = 15.0
+    """Expected wait beyond which texts.queued is sent, once a turn."""
     reply: ReplySettings = ReplySettings()
-    max_age: Duration = 3600.0
+    max_age: PositiveDuration = 3600.0
+    """Backlog older than this is recorded, not answered."""
     queue: QueueSettings = QueueSettings()
     limits: UserLimits = UserLimits()
     access: Access = Access()
+    """Who may talk to the bot where."""
     images: switch("off", "signed_url") = "off"  # type: ignore[valid-type]
+    """signed_url shows pictures to the replica; needs server.public.base_url."""
     texts: Texts = Texts()
     telegram: TelegramSettings | None = None
     discord: DiscordSettings | None = None
@@ -303,16 +370,25 @@ class Bot(Section):
 class Settings(Section):
     """The effective configuration. `config/gateway.yaml` explains each key."""
 
-    version: Literal[1] = 1
+    version: Annotated[Literal[1], BeforeValidator(lambda value: 1 if value == "1" else value)] = 1
+    """Of this file's format."""
     server: Server = Server()
-    journal: str = "sqlite:///data/gateway.db"
+    journal: JournalUrl = Field("sqlite:///data/gateway.db", repr=False)
+    """sqlite:///relative or sqlite:////absolute, or memory: for tests."""
     shutdown_grace: Duration = 25.0
+    """Time that SIGTERM leaves for what is under way."""
     watch: bool = False
+    """Reload when the file changes."""
     retention: RetentionSettings = RetentionSettings()
+    """How long things are kept."""
     cluster: Cluster = Cluster()
+    """Several pods only."""
     telemetry: Telemetry = Telemetry()
     log: LogSettings = LogSettings()
     platforms: Platforms = Platforms()
+    """Where the platforms are."""
     sensay: Sensay = Sensay()
-    organizations: dict[str, Organization] = {}
-    bots: dict[str, Bot] = {}
+    organizations: dict[OrganizationName, Organization] = {}
+    """Sensay organisations by name; all bots of one share its quota."""
+    bots: dict[BotName, Bot] = {}
+    """Bots by name, which is their key in logs, metrics and the journal."""

@@ -1,0 +1,55 @@
+"""Read the configuration, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.settings.assemble import assemble
+from gateway.settings.checks import advice, check
+from gateway.settings.explain import explain
+from gateway.settings.models import Bot, Section, Settings
+from gateway.settings.pending import not_yet
+from gateway.settings.problems import Report
+from gateway.settings.tree import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used. `files` are the YAML files that it was read from."""
+
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read a configuration and all that it includes.
+
+    Paths in `include` are relative to the file that has it; those in `x_file` and `journal` to the working directory.
+    Blocks while it reads files. Raises Invalid with every problem at once.
+    """
+    report = Report()
+    assembled = assemble(path, environ, report)
+    if assembled is None:
+        report.raise_if_any()
+        raise AssertionError("a file that cannot be read is a problem")
+    if assembled.defaults is not None:
+        _validate(assembled.defaults, Bot, report, part=True)
+    settings = _validate(assembled.root, Settings, report)
+    check(assembled.root, report)
+    report.raise_if_any()
+    assert isinstance(settings, Settings)
+    warnings = (*report.warnings, *advice(settings), *not_yet(settings))
+    return Loaded(settings, warnings, tuple(report.files))
+
+
+def _validate(tree: Node, model: type[Section], report: Report, *, part: bool = False) -> Section | None:
+    try:
+        return model.model_validate(tree.plain())
+    except ValidationError as failure:
+        explain(failure, tree, model, report, part=part)
+        return None

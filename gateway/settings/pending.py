@@ -1,0 +1,49 @@
+"""Options that may be written already and do nothing yet: `check` and `run` warn of them and go on.
+
+A line goes when its feature is there; with the last one, this module does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gateway.settings.models import Settings
+from gateway.settings.shape import select
+
+NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (
+    ("server.trusted_proxies", bool),
+    ("watch", bool),
+    ("telemetry.otlp_endpoint", bool),
+    ("bots.*.weight", lambda weight: weight != 1),
+    ("bots.*.reserve_per_hour", bool),
+    ("bots.*.coalesce", bool),
+    ("bots.*.images", lambda images: images != "off"),
+    ("bots.*.telegram.mode", lambda mode: mode == "webhook"),
+    ("bots.*.telegram.groups.mode", lambda mode: mode == "listen"),
+    ("bots.*.telegram.stream", lambda stream: stream == "on"),
+    ("bots.*.discord.groups.mode", lambda mode: mode == "listen"),
+    ("bots.*.discord.stream", lambda stream: stream == "on"),
+    ("bots.*.discord.threads", lambda threads: threads != "off"),
+    ("bots.*.discord.shards", bool),
+    ("bots.*.web.consent", bool),
+    ("bots.*.web.stream", lambda stream: stream == "on"),
+    ("bots.*.web.proof_of_work", lambda work: work != "off"),
+    ("bots.*.web.identity_secret", bool),
+    ("bots.*.webhook.callback_url", bool),
+)
+
+JOURNALS_NOT_YET = ("valkey", "redis")
+"""Without its journal nothing can run, so these are problems, not warnings."""
+
+
+def not_yet(settings: Settings) -> Iterator[str]:
+    """Every option that is set to something that is not there yet."""
+    for pattern, is_set in NOT_YET:
+        for path, value in select(settings, pattern):
+            if value is not None and is_set(value):
+                yield f"{path}: not available yet"
+
+
+def is_pending_journal(url: str) -> bool:
+    return url.startswith(JOURNALS_NOT_YET)
