@@ -408,25 +408,28 @@ class PartLife(Value, frozen=True):
     cause: str | None = None
 
 
+LifeStatus = Literal[
+    "queued",
+    "asking",
+    "answered",
+    "failed",
+    "expired",
+    "busy",
+    "limited",
+    "denied",
+    "recorded",
+    "deleted",
+    "quarantined",
+]
+
+
 class Life(Value, frozen=True):
     """One message's life with its times; what `trace`, the webhook's status and the demo show."""
 
     id: str
     organization: str
     key: ConversationKey
-    status: Literal[
-        "queued",
-        "asking",
-        "answered",
-        "failed",
-        "expired",
-        "busy",
-        "limited",
-        "denied",
-        "recorded",
-        "deleted",
-        "quarantined",
-    ]
+    status: LifeStatus
     accepted_at: float
     turn: str | None = None
     sender: str | None = None
