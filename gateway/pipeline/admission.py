@@ -1,16 +1,27 @@
-"""One turn's way to the budget: every single upstream request waits for its slot and is written down before it
-leaves.
-"""
+"""One turn's way to the budget: every upstream request waits for its slot and is written down before it leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from gateway.messages import Spend, SpendClass, Turn
 from gateway.ports import Clock, Journal, Lease
 
-Slot = Callable[[SpendClass, bool], Awaitable[str]]
-"""Wait until the organisation's quota has room and take it; returns the spend's id."""
+
+class Budget(Protocol):
+    """The organisation's quota, as a turn sees it. Slots are spend ids."""
+
+    async def slot(self, kind: SpendClass, completion: bool, bot: str) -> str:
+        """Wait for room and take it."""
+        ...
+
+    def sent(self, slot: str) -> None:
+        """The request leaves now."""
+        ...
+
+    def settled(self, slot: str) -> None:
+        """Its answer, or its failure, is here."""
+        ...
 
 
 class Admission:
@@ -20,28 +31,25 @@ class Admission:
     """
 
     def __init__(
-        self, turn: Turn, lease: Lease, journal: Journal, clock: Clock, wait_for_slot: Slot, slot: str | None
+        self, turn: Turn, lease: Lease, journal: Journal, clock: Clock, budget: Budget, slot: str | None
     ) -> None:
         self.turn, self.slot = turn, slot
         self.requests = turn.attempt  # an earlier process may have asked already
         self.waited = 0.0
         self.last_spend: str | None = None
-        self._lease, self._journal, self._clock, self._wait_for_slot = lease, journal, clock, wait_for_slot
+        self._lease, self._journal, self._clock, self._budget = lease, journal, clock, budget
 
     async def __call__(self, kind: SpendClass, completion: bool) -> None:
         """Admit one request. Raises Transient when it cannot be written down: then it must not leave."""
-        if self.slot is not None and kind == "reply" and completion:
-            spend_id, self.slot = self.slot, None
-        else:
-            began = self._clock.monotonic()
-            spend_id = await self._wait_for_slot(kind, completion)
-            self.waited += self._clock.monotonic() - began
+        self.settle()
+        spend_id = await self._slot(kind, completion)
         spend = Spend(
             id=spend_id,
             organization=self.turn.organization,
             kind=kind,
             completion=completion,
             at=self._clock.now(),
+            bot=self.turn.key.bot,
         )
         if completion:
             self.turn = await self._journal.asked(self.turn.id, self._lease, spend)
@@ -49,3 +57,18 @@ class Admission:
             await self._journal.spend(spend)
         self.requests += 1
         self.last_spend = spend_id
+        self._budget.sent(spend_id)
+
+    async def _slot(self, kind: SpendClass, completion: bool) -> str:
+        if self.slot is not None and completion == (kind == "reply") and kind in {"reply", "record"}:
+            slot, self.slot = self.slot, None
+            return slot
+        began = self._clock.monotonic()
+        slot = await self._budget.slot(kind, completion, self.turn.key.bot)
+        self.waited += self._clock.monotonic() - began
+        return slot
+
+    def settle(self) -> None:
+        """The request before this has been answered."""
+        if self.last_spend is not None:
+            self._budget.settled(self.last_spend)

@@ -17,13 +17,13 @@ class Bell:
     def ring(self) -> None:
         self._event.set()
 
-    async def wait(self, until: float | None = None) -> None:
-        """Return when it was rung, or at `until` (the clock's `now`)."""
+    async def wait(self, seconds: float | None = None) -> None:
+        """Return when it was rung, or after `seconds`."""
         if not self._event.is_set():
-            if until is None:
+            if seconds is None:
                 await self._event.wait()
             else:
-                await self._first_of(max(0.0, until - self._clock.now()))
+                await self._first_of(max(0.0, seconds))
         self._event.clear()
 
     async def _first_of(self, seconds: float) -> None:

@@ -19,6 +19,7 @@ from gateway.messages import (
     ConversationKey,
     Ending,
     Head,
+    Kind,
     PlatformName,
     Profile,
     Question,
@@ -36,7 +37,7 @@ from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.rendering import Rendering
 from gateway.policy.fairness import Fairness, Pick
-from gateway.policy.quota import Quota
+from gateway.policy.quota import Quota, Steady
 from gateway.policy.retry import GiveUp
 from gateway.ports import (
     Clock,
@@ -75,6 +76,7 @@ class _Claimant:
 
     kind: SpendClass
     completion: bool
+    bot: str
     since: float
     slot: asyncio.Future[str]
 
@@ -86,6 +88,7 @@ class Dispatcher:
         self.organization = organization
         self._tools = tools
         self.quota = Quota(**_quota_numbers(self._settings))
+        self._now = Steady(tools.clock.now(), tools.clock.monotonic())
         self.fairness = Fairness()
         self._bell = Bell(tools.clock)
         self._lease: Lease | None = None
@@ -144,8 +147,8 @@ class Dispatcher:
     async def _restore(self, lease: Lease) -> None:
         """What an earlier process spent and left behind."""
         journal, clock = self._tools.journal, self._tools.clock
-        hour = self._settings.quota.windows.hour
-        self.quota.restore(await journal.spent_since(self.organization, clock.now() - hour))
+        past = clock.now() - self._settings.quota.windows.hour - 60.0
+        self.quota.restore(await journal.spent_since(self.organization, past), self.now())
         for turn in await journal.inherit_turns(lease):
             self._tools.presence.begin(turn.key, turn.address, turn.id)
             self.fairness.started_key(turn.key)
@@ -158,31 +161,38 @@ class Dispatcher:
 
     # --- deciding ---
 
+    def now(self) -> float:
+        """Time since the epoch that does not jump when the machine's clock is set."""
+        return self._now(self._tools.clock.monotonic())
+
     async def _step(self) -> float | None:
-        """Read what is new, start what may go; returns when to look again."""
+        """Read what is new, start what may go; returns after how many seconds to look again."""
         try:
             await self._read()
         except Transient:
-            return self._tools.clock.now() + 1.0
+            return 1.0
         self._configure()
-        now = self._tools.clock.now()
-        times = [self._serve_claimants(now), self._expire(now), self._start_turns(now)]
-        return min((at for at in times if at is not None), default=None)
+        now = self.now()
+        times = [self._serve(now, "reply", "user"), self._expire(now), self._start_turns(now)]
+        times.append(self._serve(now, "record", "operator"))
+        at = min((at for at in times if at is not None), default=None)
+        return None if at is None else at - now
 
     async def _read(self) -> None:
         while True:
             heads = await self._tools.journal.waiting(self.organization, self._seen)
-            now = self._tools.clock.now()
             for head in heads:
                 self._seen = head.seq
-                self._offer(head, now)
+                self._offer(head, self.now())
             if len(heads) < 1000:
                 return
 
     def _offer(self, head: Head, now: float) -> None:
-        self._waiting[head.id] = head
-        self.fairness.offer(head, now)
+        dropped = self.fairness.offer(head, now)
+        if dropped is not None:
+            self._start(self._drop(dropped))
         if head.kind == "ask":
+            self._waiting[head.id] = head
             heapq.heappush(self._expiries, (self._expires(head), head.id))
 
     def _expires(self, head: Head) -> float:
@@ -207,16 +217,16 @@ class Dispatcher:
                     paused=not bot.enabled,
                 )
 
-    def _serve_claimants(self, now: float) -> float | None:
-        """Requests of turns in flight go before new turns: somebody waits for them already."""
-        while self._claimants:
-            claimant = self._claimants[0]
-            at = self.quota.ready_at(now, claimant.kind, claimant.completion)
+    def _serve(self, now: float, *kinds: SpendClass) -> float | None:
+        """Requests of turns in flight go before new turns: somebody waits for them already. Others go after."""
+        for claimant in [waiting for waiting in self._claimants if waiting.kind in kinds]:
+            at = self.quota.ready_at(now, claimant.kind, claimant.completion, bot=claimant.bot)
             if at > now:
                 return at
-            self._claimants.pop(0)
+            self._claimants.remove(claimant)
             if not claimant.slot.done():
-                claimant.slot.set_result(self._take(now, claimant.kind, claimant.completion))
+                slot = self._take(now, claimant.kind, claimant.completion, claimant.bot)
+                claimant.slot.set_result(slot)
                 self._granted(claimant.kind, now - claimant.since)
         return None
 
@@ -233,7 +243,7 @@ class Dispatcher:
 
     def _start_turns(self, now: float) -> float | None:
         """Start what fairness and quota let go."""
-        if self._draining or self._claimants:
+        if self._draining or any(claimant.kind in {"reply", "user"} for claimant in self._claimants):
             return None
         most = min(MOST_IN_FLIGHT, max(16, self._settings.quota.requests_per_minute))
         while len(self._turns) < most:
@@ -241,8 +251,8 @@ class Dispatcher:
             if not isinstance(pick, Pick):
                 self._blocked_since = (self._blocked_since or now) if pick is not None else None
                 return pick
-            kind: SpendClass = "reply" if pick.heads[0].kind == "ask" else "record"
-            slot = self._take(now, kind, kind == "reply")
+            kind: SpendClass = "reply" if pick.kind == "ask" else "record"
+            slot = self._take(now, kind, kind == "reply", pick.bot)
             self.fairness.started(pick, now)
             for head in pick.heads:
                 self._waiting.pop(head.id, None)
@@ -251,9 +261,9 @@ class Dispatcher:
             self._start(self._turn(pick, slot, waited))
         return None
 
-    def _take(self, now: float, kind: SpendClass, completion: bool) -> str:
+    def _take(self, now: float, kind: SpendClass, completion: bool, bot: str) -> str:
         spend_id = new_id(self.organization)
-        self.quota.take(now, spend_id, kind, completion)
+        self.quota.take(now, spend_id, kind, completion, bot=bot)
         return spend_id
 
     def _granted(self, kind: SpendClass, waited: float) -> None:
@@ -266,14 +276,21 @@ class Dispatcher:
             return now - head.accepted_at
         return 0.0
 
-    async def slot(self, kind: SpendClass, completion: bool) -> str:
+    async def slot(self, kind: SpendClass, completion: bool, bot: str) -> str:
         """Wait for room in the budget and take it; returns the spend's id."""
-        loop = asyncio.get_running_loop()
-        claimant = _Claimant(kind, completion, self._tools.clock.now(), loop.create_future())
-        self._claimants.append(claimant)
+        slot: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._claimants.append(_Claimant(kind, completion, bot, self.now(), slot))
         self._claimants.sort(key=lambda waiting: _RANK[waiting.kind])
         self._bell.ring()
-        return await claimant.slot
+        return await slot
+
+    def sent(self, slot: str) -> None:
+        """The request of this slot leaves now."""
+        self.quota.sent(self.now(), slot)
+
+    def settled(self, slot: str) -> None:
+        """The request of this slot was answered, or failed."""
+        self.quota.settle(self.now(), slot)
 
     # --- turns ---
 
@@ -300,13 +317,13 @@ class Dispatcher:
                 self.quota.refund(slot)
                 return
             admission = self._admission(turn, lease, slot)
-            if pick.heads[0].kind == "record":
+            if pick.kind == "record":
                 await self._record(turn, admission, lease)
             else:
                 self._tools.presence.begin(turn.key, turn.address, ids[0])
                 await self._ask(turn, admission, lease, waited)
         finally:
-            self._free(key)
+            self._free(key, pick.kind)
 
     async def _resume(self, turn: Turn) -> None:
         """An earlier process asked this and died: look before asking again."""
@@ -323,11 +340,18 @@ class Dispatcher:
         turn = await self._claim([head.id], self._lease_now())
         if turn is None:
             if head.id in self._waiting:
-                heapq.heappush(self._expiries, (self._tools.clock.now() + 1.0, head.id))
+                heapq.heappush(self._expiries, (self.now() + 1.0, head.id))
             return
         self._waiting.pop(head.id, None)
         self.fairness.remove(head.id)
         await self._finish(turn, Ending(outcome="expired", cause="waited too long for its turn"), 0.0, 0.0)
+
+    async def _drop(self, head: Head) -> None:
+        """A context record that had to make room for newer ones."""
+        turn = await self._claim([head.id], self._lease_now())
+        if turn is not None:
+            ending = Ending(outcome="failed", cause="dropped: too many context records wait")
+            await self._surely(lambda: self._tools.journal.finish(turn.id, self._lease_now(), ending))
 
     async def _claim(self, ids: list[str], lease: Lease) -> Turn | None:
         return await self._surely(lambda: self._tools.journal.claim(new_id(self.organization), ids, lease))
@@ -347,8 +371,7 @@ class Dispatcher:
             outcome = GiveUp("failed", f"internal error: {type(error).__name__}")
             fields = {"turn": turn.id, "bot": turn.key.bot, "exception": repr(error)[:500]}
             tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
-        if admission.slot is not None:
-            self.quota.refund(admission.slot)
+        self._close(admission)
         ending = await self._ending(admission.turn, outcome)
         await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited)
 
@@ -415,16 +438,20 @@ class Dispatcher:
             cause = str(error)
         except GatewayError as error:
             cause = str(error)
-        if admission.slot is not None:
-            self.quota.refund(admission.slot)
+        self._close(admission)
         ending = Ending(outcome="answered" if cause is None else "failed", cause=cause)
         await self._surely(lambda: self._tools.journal.finish(turn.id, lease, ending))
 
+    def _close(self, admission: Admission) -> None:
+        """The turn sends nothing more: a slot that it did not use goes back."""
+        admission.settle()
+        if admission.slot is not None:
+            self.quota.refund(admission.slot)
+
     async def _refused(self, spend_id: str | None, error: RateLimited) -> None:
         """A 429: it did not count, and we learn from it."""
-        self.quota.limited(self._tools.clock.now(), error.retry_after)
+        self.quota.limited(self.now(), error.retry_after, spend_id)
         if spend_id is not None:
-            self.quota.refund(spend_id)
             await self._surely(lambda: self._tools.journal.refund(self.organization, spend_id))
 
     # --- small things ---
@@ -433,7 +460,7 @@ class Dispatcher:
         """What Sensay knows of a replica; one request at most, of the lowest class. Raises GatewayError."""
 
         async def admit(kind: SpendClass, completion: bool) -> None:
-            spend_id = await self.slot(kind, completion)
+            spend_id = await self.slot(kind, completion, "")
             now = self._tools.clock.now()
             await self._tools.journal.spend(
                 Spend(
@@ -448,7 +475,7 @@ class Dispatcher:
         return await self._tools.completions.profile(self.organization, replica, admit)
 
     def _admission(self, turn: Turn, lease: Lease, slot: str | None) -> Admission:
-        return Admission(turn, lease, self._tools.journal, self._tools.clock, self.slot, slot)
+        return Admission(turn, lease, self._tools.journal, self._tools.clock, self, slot)
 
     def _question(self, turn: Turn) -> Question:
         bot, said = self._tools.current().bots[turn.key.bot], turn.last
@@ -462,9 +489,11 @@ class Dispatcher:
             images=said.images,
         )
 
-    def _free(self, key: ConversationKey) -> None:
-        now = self._tools.clock.now()
-        self.fairness.finished(key, now)
+    def _free(self, key: ConversationKey, kind: Kind = "ask") -> None:
+        now = self.now()
+        self.fairness.finished(key, now, kind)
+        if kind == "record":
+            return
         self._freed[key] = now
         self._freed.move_to_end(key)
         if len(self._freed) > 10_000:

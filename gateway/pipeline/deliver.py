@@ -60,7 +60,7 @@ class Courier:
             await self._judge(delivery, unknown)
 
     async def _start_sends(self) -> float | None:
-        """Claim and start what is due; returns when to look again."""
+        """Claim and start what is due; returns after how many seconds to look again."""
         try:
             free = IN_FLIGHT - len(self._sending)
             if free > 0:
@@ -68,9 +68,10 @@ class Courier:
                     task = asyncio.ensure_future(self._send(delivery))
                     self._sending.add(task)
                     task.add_done_callback(self._done)
-            return await self._journal.next_due(self._channel)
+            due = await self._journal.next_due(self._channel)
         except Transient:
-            return self._clock.now() + 1.0
+            return 1.0
+        return None if due is None else due - self._clock.now()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)

@@ -1,0 +1,403 @@
+"""The composition root: Settings → objects → tasks. Read downwards it starts; upwards it drains and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from pydantic import SecretStr
+
+from gateway import __version__
+from gateway.errors import Superseded
+from gateway.journal import open_journal
+from gateway.messages import BotCounts, Channel, PlatformName, Profile, User
+from gateway.pipeline.accept import Acceptor
+from gateway.pipeline.complete import Dispatcher, Tools
+from gateway.pipeline.deliver import Courier
+from gateway.pipeline.host import ChannelHost, StateReport
+from gateway.pipeline.notices import Notices
+from gateway.pipeline.presence import Presence
+from gateway.pipeline.profiles import Profiles
+from gateway.pipeline.rendering import Rendering
+from gateway.ports import Adapter, Clock, Fact, Host, Journal, Lease, Noted, Platform, Renderer, Retention
+from gateway.sensay.client import SensayClient
+from gateway.sensay.identity import user_for
+from gateway.settings import Bot, Settings
+from gateway.supervisor import Supervisor
+from gateway.telemetry import Mask, Metrics, fan_out
+from gateway.web.admin import admin_routes
+from gateway.web.server import Listener, guarded
+from gateway.web.status import LastSeen, bot_document, moment, quota_document
+
+PLATFORMS: tuple[PlatformName, ...] = ("telegram", "discord", "web", "webhook")
+HOUSEKEEPING_EVERY = 600.0
+
+
+class SystemClock:
+    """The machine's time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def load_platform(name: PlatformName, settings: Settings) -> Platform:
+    """Import and make a platform: a process without Discord bots never loads discord.py."""
+    match name:
+        case "telegram":
+            from adapters.telegram import platform
+        case "discord":
+            from adapters.discord import platform
+        case "web":
+            from adapters.web import platform
+        case "webhook":
+            from adapters.webhook import platform
+    made: Platform = platform(settings)
+    return made
+
+
+def secrets_of(value: Any) -> Iterator[str]:
+    """Every secret in the settings, for the mask."""
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secrets_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from secrets_of(item)
+    elif hasattr(type(value), "model_fields"):
+        for name in type(value).model_fields:
+            yield from secrets_of(getattr(value, name))
+
+
+class Gateway:
+    """One process: the journal, a dispatcher per organisation, a supervised channel per bot and platform, two
+    listeners.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        observe: Callable[[Fact], None] = lambda _: None,
+        mask: Mask | None = None,
+        public_routes: Sequence[Any] = (),
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._last_seen, self._metrics = LastSeen(), Metrics()
+        self._observe = fan_out(observe, self._metrics, self._last_seen)
+        self._extra_routes = list(public_routes)
+        self._started_at = self._clock.now()
+        self._platforms: dict[PlatformName, Platform] = {}
+        self._live: dict[Channel, tuple[Adapter, ChannelHost]] = {}
+        self._couriers: set[Courier] = set()
+        self._core: list[asyncio.Task[None]] = []
+        if mask is not None:
+            mask.learn(secrets_of(settings))
+
+        self.journal: Journal = open_journal(settings.journal, self._clock)
+        self._completions = SensayClient(
+            current=self.current,
+            observer=self._observe,
+            clock=self._clock,
+            recall=self.journal.recall,
+            remember=self.journal.remember,
+        )
+        self._profiles = Profiles(self._fetch_profile, self._clock)
+        self._notices = Notices(self.current, self._renderer, self._profiles.known)
+        self._presence = Presence(self._clock)
+        self._rendering = Rendering(self._renderer, self._observe)
+        self._acceptor = Acceptor(
+            self.journal,
+            self.current,
+            self._notices,
+            self._presence,
+            self._clock,
+            self._observe,
+            self._profile_of,
+        )
+        tools = Tools(
+            journal=self.journal,
+            completions=self._completions,
+            current=self.current,
+            notices=self._notices,
+            rendering=self._rendering,
+            presence=self._presence,
+            clock=self._clock,
+            observer=self._observe,
+            jitter=random.random,
+            user_for=self._user_for,
+        )
+        self._dispatchers = {name: Dispatcher(name, tools) for name in settings.organizations}
+        self._supervisor = Supervisor(self.journal, self._serve, self._clock, self._observe, random.random)
+        self.public: Listener | None = None
+        self.admin: Listener | None = None
+
+    def current(self) -> Settings:
+        """The configuration in force."""
+        return self._settings
+
+    # --- life ---
+
+    async def run(self, stop: asyncio.Event, stop_now: asyncio.Event | None = None) -> None:
+        """Start, work until `stop`, drain (cut short by `stop_now`), close.
+
+        Raises Misconfigured and Transient (journal), OSError (port in use), and whatever ended a part that must not
+        end.
+        """
+        try:
+            await self.start()
+            await self._until(stop)
+            await self._drain(stop_now or asyncio.Event())
+        finally:
+            await self.close()
+
+    async def start(self) -> None:
+        """Everything up; channels connect in the background."""
+        await self.journal.open()
+        names = {name for bot in self._settings.bots.values() for name in PLATFORMS if getattr(bot, name)}
+        self._platforms = {name: load_platform(name, self._settings) for name in PLATFORMS if name in names}
+        await self._listen()
+        for name, dispatcher in self._dispatchers.items():
+            self._core.append(asyncio.create_task(dispatcher.run(), name=f"dispatcher/{name}"))
+        self._core.append(asyncio.create_task(self._keep_house(), name="housekeeping"))
+        for name, bot in self._settings.bots.items():
+            if bot.enabled:
+                self._profiles.start(bot.organization, bot.replica)
+                for platform in PLATFORMS:
+                    if getattr(bot, platform):
+                        self._supervisor.start(Channel(bot=name, platform=platform))
+        fields = {"version": __version__, "bots": len(self._settings.bots), "public": self.public_url}
+        self._note("gateway.started", **fields)
+
+    async def _listen(self) -> None:
+        server = self._settings.server
+        routes = [route for platform in self._platforms.values() for route in platform.routes(self)]
+        self.public = Listener(server.public.host, server.public.port, [*self._extra_routes, *routes])
+        token = server.admin.token
+        secret = token.get_secret_value() if token else None
+        self.admin = Listener(
+            server.admin.host,
+            server.admin.port,
+            admin_routes(ready=self._not_ready, metrics=self._exposition, status=self.status),
+            [guarded(lambda: secret)],
+        )
+        await self.public.start()
+        await self.admin.start()
+
+    @property
+    def public_url(self) -> str | None:
+        if self.public is None:
+            return None
+        host = self._settings.server.public.host
+        return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{self.public.port}"  # noqa: S104
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        """Wait for `stop`; a core task that ends takes the process with it, loudly."""
+        waiting = asyncio.create_task(stop.wait())
+        try:
+            done, _ = await asyncio.wait({waiting, *self._core}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {waiting}:
+                task.result()
+        finally:
+            waiting.cancel()
+
+    async def _drain(self, stop_now: asyncio.Event) -> None:
+        """Take nothing new, finish what runs, for `shutdown_grace` at most; the journal has the rest."""
+        self._note("gateway.draining")
+        self._acceptor.closed = True
+        for dispatcher in self._dispatchers.values():
+            dispatcher.drain()
+        until = self._clock.monotonic() + self._settings.shutdown_grace
+        quiet = 0
+        while self._clock.monotonic() < until and not stop_now.is_set() and quiet < 3:
+            busy = any(dispatcher.in_flight for dispatcher in self._dispatchers.values())
+            quiet = 0 if busy or not all(courier.idle for courier in self._couriers) else quiet + 1
+            await self._clock.sleep(0.02)
+
+    async def close(self) -> None:
+        """Everything down, in the opposite order. Safe to call after a failed start."""
+        self._acceptor.closed = True
+        for platform in self._platforms.values():
+            await _quietly(platform.close())
+        if self.public is not None:
+            await self.public.stop()
+        await self._supervisor.stop_all()
+        for task in self._core:
+            task.cancel()
+        await asyncio.gather(*self._core, return_exceptions=True)
+        self._profiles.close()
+        self._presence.close()
+        self._rendering.close()
+        await _quietly(self._completions.close())
+        if self.admin is not None:
+            await self.admin.stop()
+        await self.journal.close()
+        self._note("gateway.stopped")
+
+    async def _keep_house(self) -> None:
+        while True:
+            kept = self._settings.retention
+            retention = Retention(
+                text=kept.text, web_history=kept.web_history, dedupe=kept.dedupe, traces=kept.traces
+            )
+            with contextlib.suppress(Exception):
+                while await self.journal.purge(retention):
+                    await asyncio.sleep(0)
+            await self._clock.sleep(HOUSEKEEPING_EVERY)
+
+    # --- channels ---
+
+    async def _serve(self, channel: Channel, lease: Lease, report: StateReport) -> None:
+        """One channel: its adapter and its courier, until one of them ends."""
+        bot = self._settings.bots[channel.bot]
+        section = getattr(bot, channel.platform)
+        adapter = self._platforms[channel.platform].adapter(channel.bot, section)
+        host = ChannelHost(
+            channel,
+            journal=self.journal,
+            acceptor=self._acceptor,
+            notices=self._notices,
+            profile=self._profile_by_name,
+            current=self.current,
+            clock=self._clock,
+            observer=self._observe,
+            report=report,
+        )
+        courier = Courier(
+            channel,
+            adapter,
+            lease,
+            self.journal,
+            self._clock,
+            self._observe,
+            random.random,
+            repeat_unknown=getattr(section, "unknown_send", "drop") == "retry_once",
+        )
+        self._live[channel] = (adapter, host)
+        self._couriers.add(courier)
+        self._presence.attach(channel, adapter)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_ends_badly(adapter, host))
+                group.create_task(courier.run())
+                group.create_task(_lost(lease))
+        finally:
+            self._presence.detach(channel)
+            self._couriers.discard(courier)
+            self._live.pop(channel, None)
+
+    def channel(self, bot: str, platform: PlatformName) -> tuple[Any, Host] | None:
+        """`ports.Fleet`: the running adapter and host of a bot, by its name or its replica id."""
+        live = self._live.get(Channel(bot=bot, platform=platform))
+        if live is None:
+            for name, settings in self._settings.bots.items():
+                if settings.replica == bot.lower():
+                    live = self._live.get(Channel(bot=name, platform=platform)) or live
+        return live
+
+    def _renderer(self, platform: PlatformName) -> Renderer:
+        return self._platforms[platform].renderer
+
+    def _user_for(self, platform: PlatformName, bot: str, sender: str) -> User:
+        sensay = self._settings.sensay
+        return user_for(platform, bot, sender, identity=sensay.identity, dialect=sensay.dialect)
+
+    async def _fetch_profile(self, organization: str, replica: str) -> Profile:
+        return await self._dispatchers[organization].profile(replica)
+
+    async def _profile_of(self, bot: Bot) -> Profile | None:
+        return await self._profiles.get(bot.organization, bot.replica)
+
+    async def _profile_by_name(self, name: str) -> Profile | None:
+        return await self._profile_of(self._settings.bots[name])
+
+    # --- looking ---
+
+    async def _not_ready(self) -> list[str]:
+        wrong = []
+        if self.public is None or not self.public.up:
+            wrong.append("the public listener is down")
+        if not await self.journal.writable():
+            wrong.append("the journal cannot be written")
+        return wrong
+
+    async def _exposition(self) -> bytes:
+        counts, now = await self.journal.counts(), self._clock.now()
+        for name in self._settings.bots:
+            bot = counts.get(name, BotCounts())
+            self._metrics.queue_depth.labels(name).set(bot.waiting)
+            age = 0.0 if bot.oldest is None else max(0.0, now - bot.oldest)
+            self._metrics.queue_age.labels(name).set(age)
+            self._metrics.dead_letters.labels(name).set(bot.dead_letters)
+        for name, dispatcher in self._dispatchers.items():
+            for window, (used, limit) in dispatcher.quota.used(now).items():
+                self._metrics.quota_used.labels(name, window).set(used)
+                self._metrics.quota_limit.labels(name, window).set(limit)
+        return self._metrics.text()
+
+    async def status(self) -> dict[str, Any]:
+        """The document of `/status.json`."""
+        counts, now = await self.journal.counts(), self._clock.now()
+        return {
+            "version": __version__,
+            "started_at": moment(self._started_at),
+            "ready": not await self._not_ready(),
+            "organizations": {
+                name: quota_document(dispatcher.quota.used(now), dispatcher.waiting)
+                for name, dispatcher in self._dispatchers.items()
+            },
+            "bots": {
+                name: bot_document(
+                    bot.replica, self._channels_of(name, bot), counts.get(name, BotCounts()), now
+                )
+                for name, bot in self._settings.bots.items()
+            },
+        }
+
+    def _channels_of(self, name: str, bot: Bot) -> dict[str, dict[str, Any]]:
+        channels = {}
+        for platform in PLATFORMS:
+            if getattr(bot, platform) is None:
+                continue
+            status = self._supervisor.status(Channel(bot=name, platform=platform))
+            why = status and (f"{status.error} – {status.remedy}" if status.remedy else status.error)
+            channels[platform] = {
+                "state": status.state if status else "stopped",
+                "since": moment(status.since) if status else None,
+                "last_event_at": moment(self._last_seen.heard.get((name, platform))),
+                "last_reply_at": moment(self._last_seen.replied.get((name, platform))),
+                "error": why,
+            }
+        return channels
+
+    def _note(self, event: str, **fields: Any) -> None:
+        self._observe(Noted(event=event, fields=fields))
+
+
+async def _ends_badly(adapter: Adapter, host: Host) -> None:
+    """An adapter serves until cancelled; one that returns has lost its connection."""
+    await adapter.run(host)
+    raise RuntimeError("the adapter ended by itself")
+
+
+async def _lost(lease: Lease) -> None:
+    await lease.wait_lost()
+    raise Superseded(f"lost the lease {lease.name}")
+
+
+async def _quietly(work: Any) -> None:
+    with contextlib.suppress(Exception):
+        await work

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from gateway.cli.options import config_option, json_option, read
+
+
+@click.command()
+@config_option
+@json_option
+def check(path: Path, as_json: bool) -> None:
+    """Validate the configuration: every error at once, with file, line and column."""
+    loaded = read(path, 1, as_json=as_json)
+    bots = loaded.settings.bots
+    if as_json:
+        click.echo(json.dumps({"ok": True, "bots": len(bots), "warnings": list(loaded.warnings)}))
+        return
+    for warning in loaded.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    channels = sum(
+        getattr(bot, name) is not None
+        for bot in bots.values()
+        for name in ("telegram", "discord", "web", "webhook")
+    )
+    click.echo(f"{path}: good ({len(bots)} bots, {channels} channels)")
