@@ -1,0 +1,53 @@
+# make setup | demo | test | check | lint | lock | schema | bench-quota
+PYTHON ?= python3
+export UV_PYTHON_DOWNLOADS := never
+BIN := .venv/bin
+STAMP := .venv/.installed
+COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+           --python-version 3.11 pyproject.toml
+
+.PHONY: setup demo test check lint lock schema browser bench-quota
+
+setup: $(STAMP)
+
+$(STAMP): requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## sandbox, gateway and a page to talk from: no keys, no network
+	$(BIN)/sensay-gateway demo
+
+browser:  # Chromium for the browser tests; as root on Debian it is installed, elsewhere the tests say loudly that they skip
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+	  chromium fonts-noto-color-emoji >/dev/null; } || \
+	  echo "*** no Chromium here: the browser tests will be skipped ***"
+
+test: setup browser  ## every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## everything of the gate but the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@mkdir -p build
+	@for kind in "" -dev; do cp requirements$$kind.lock build/fresh$$kind.lock; done
+	$(COMPILE) -o build/fresh.lock
+	$(COMPILE) --group dev -o build/fresh-dev.lock
+	@for kind in "" -dev; do diff -u requirements$$kind.lock build/fresh$$kind.lock || \
+	  { echo "requirements$$kind.lock is stale: make lock"; exit 1; }; done
+
+check: lint test  ## the gate
+
+lock: setup  ## resolve the dependencies anew
+	$(COMPILE) --upgrade -o requirements.lock
+	$(COMPILE) --upgrade --group dev -o requirements-dev.lock
+
+schema: setup  ## the configuration's JSON Schema for editors
+	$(BIN)/sensay-gateway config schema > config/schema.json
+
+bench-quota: setup  ## a simulated day of quota and fairness
+	$(BIN)/python bench/quota.py
