@@ -1,0 +1,1 @@
+"""Asks Sensay. httpx enters the gateway here and nowhere else."""

@@ -1,0 +1,113 @@
+"""One HTTP request and its answer, read to the end within a bound of time and size. Knows nothing of Sensay's rules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+CONNECT_TIMEOUT = 5.0
+LARGEST_ANSWER = 16 * 2**20
+"""Bytes. A history is not paged and carries its sources; an answer of this size is no answer."""
+
+
+class TransportError(Exception):
+    """There is no answer to look at. The message names no header and no body."""
+
+
+class Unreachable(TransportError):
+    """Nothing was sent."""
+
+
+class TimedOut(TransportError):
+    """Sent, and no answer in time."""
+
+
+class Dropped(TransportError):
+    """Sent, at least in part, and the connection broke."""
+
+
+class TooLarge(TransportError):
+    """More than `LARGEST_ANSWER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete HTTP response."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+
+    def _header(self, name: str) -> str | None:
+        value: str | None = self.headers.get(name)
+        return value
+
+    @property
+    def request_id(self) -> str | None:
+        return self._header("x-request-id")
+
+    @property
+    def api_version(self) -> str | None:
+        return self._header("x-api-version")
+
+    @property
+    def retry_after(self) -> str | None:
+        return self._header("retry-after")
+
+    @property
+    def date(self) -> float | None:
+        """The server's own time when it answered."""
+        try:
+            return parsedate_to_datetime(self.headers["date"]).timestamp()
+        except (KeyError, ValueError):
+            return None
+
+
+class Transport:
+    """One client with kept-alive connections. It never queues: how much is in flight is decided before."""
+
+    def __init__(self) -> None:
+        self._http = httpx.AsyncClient(
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0),
+        )
+
+    async def fetch(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, timeout: float
+    ) -> Answer:
+        """Send and read the whole answer within `timeout` seconds. Raises TransportError."""
+        patience = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=None)
+        try:
+            # The client's own timeout starts anew with each byte; this one does not.
+            async with asyncio.timeout(timeout):
+                request = self._http.stream(method, url, headers=headers, content=content, timeout=patience)
+                async with request as response:
+                    return Answer(response.status_code, response.headers, await _read(response))
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.InvalidURL,
+        ) as error:
+            raise Unreachable(type(error).__name__) from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise TimedOut(type(error).__name__) from error
+        except httpx.HTTPError as error:
+            raise Dropped(type(error).__name__) from error
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            raise TooLarge
+    return bytes(body)
