@@ -1,0 +1,196 @@
+"""One bot's life on the gateway: connect, resume, reconnect, for as long as it takes.
+
+The library's own loop ends on a refused first connection and on a payload that it cannot parse, and may wait
+17 minutes; this one is built on the same websocket class. It resumes first: a resume is free, loses nothing and
+may be tried by a hundred bots at once, while new sessions are rationed (1,000 a day and token). Only a connection
+that was opened and closed again says anything about the session; a server that cannot be reached does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NoReturn
+
+import aiohttp
+import discord
+import structlog
+import yarl
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
+
+from adapters.discord import errors
+from adapters.discord.convert import MESSAGE_EVENTS
+from adapters.discord.inbox import Event, Inbox, Session, recall
+from adapters.discord.limits import Pacer
+from gateway.messages import Facts
+from gateway.ports import Host
+
+_log = structlog.get_logger()
+
+CONNECT_TIMEOUT = 75.0
+"""More than the library's own 60 s for the first frame, which closes the socket properly."""
+CLOSE_TIMEOUT = 2.0
+ROOM_TIMEOUT = 20.0
+STEADY = 60.0
+"""A connection that lasted so long was not a failure: the next one is tried at once."""
+STRIKES = 3
+"""So many refused resumes in a row and the session is taken for lost: Discord knows ones that never come back."""
+RESUME_WAIT, IDENTIFY_WAIT = 5.0, 60.0
+KEEP_SESSION = 4000
+LOST_SESSION = {4007, 4009}
+
+
+@dataclass(frozen=True)
+class End:
+    """How a connection ended, and what can be resumed. `opened`: the server had answered."""
+
+    why: str
+    session: Session | None
+    opened: bool = True
+    answered: bool = False
+    invalid: bool = False
+    lasted: float = 0.0
+
+
+@dataclass
+class Attempts:
+    """Decides how to go on after an end. Pure: jitter (0..1) is an argument."""
+
+    failures: int = 0
+    strikes: int = 0
+
+    def after(self, end: End, resumed: bool, jitter: float) -> tuple[Session | None, float]:
+        """The session to resume (None: identify) and how long to wait first."""
+        if end.opened:
+            self.strikes = self.strikes + 1 if resumed and not end.answered else 0
+        session = None if self.strikes >= STRIKES else end.session
+        if end.lasted >= STEADY:
+            self.failures = 0
+        longest = RESUME_WAIT if session is not None or not end.opened else IDENTIFY_WAIT
+        delay = 0.0 if self.failures == 0 else jitter * min(longest, 0.5 * 2 ** min(self.failures, 10))
+        self.failures += 1
+        return session, max(delay, 1.0 + 4.0 * jitter) if end.invalid else delay
+
+
+class Connection:
+    """Serves until cancelled. Raises Misconfigured when a person has to act."""
+
+    def __init__(self, client: discord.Client, host: Host, inbox: Inbox, identifies: Pacer) -> None:
+        self._client, self._host, self._inbox, self._identifies = client, host, inbox, identifies
+        self._events: list[Event] = []
+        self._heard = False
+        self._position: Session | None = None
+        # all parsers of the library are replaced: they fill unwanted caches and fail on what they do not know
+        client._connection.parsers = {  # noqa: SLF001 - the point where events arrive; a contract test guards it
+            name: partial(self._take, name) for name in (*MESSAGE_EVENTS, "READY", "RESUMED")
+        }
+
+    async def serve(self) -> NoReturn:
+        """Keep a connection."""
+        session = await recall(self._host)
+        attempts = Attempts()
+        while True:
+            await self._inbox.room()
+            end = await self._once(session)
+            session, delay = attempts.after(end, session is not None, random.random())
+            self._host.degraded(f"reconnecting: {end.why}")
+            _log.info(
+                "connection.ended",
+                bot=self._host.bot,
+                platform="discord",
+                cause=end.why,
+                resume=session is not None,
+            )
+            await self._host.clock.sleep(delay)
+
+    async def _once(self, session: Session | None) -> End:
+        """One connection from opening to its end."""
+        clock = self._host.clock
+        if session is None:
+            await clock.sleep(self._identifies.reserve(clock.monotonic(), random.random()))
+        self._heard, self._events, self._position = False, [], session
+        started = clock.monotonic()
+        end = await self._connect(session)
+        if not self._heard:
+            return end
+        return replace(end, answered=True, lasted=clock.monotonic() - started)
+
+    async def _connect(self, session: Session | None) -> End:
+        socket: DiscordWebSocket | None = None
+        try:
+            socket = await self._open(session)
+            await self._listen(socket)
+        except ReconnectWebSocket as order:
+            code = None if socket is None else socket.socket.close_code
+            keep = order.resume and code not in LOST_SESSION
+            why = f"closed with {code}" if code else "asked to come back"
+            return End(why, self._position if keep else None, invalid=not order.resume)
+        except discord.ConnectionClosed as closed:
+            if (fatal := errors.closed(closed.code)) is not None:
+                raise fatal from closed
+            return End(f"closed with {closed.code}", self._position)
+        except (OSError, aiohttp.ClientError) as error:
+            return End(type(error).__name__, self._position, opened=socket is not None)
+        except _Behind:
+            return End("the journal is behind", self._position)
+        except Exception as error:  # noqa: BLE001 - a frame that nobody can read costs a connection, not the bot
+            _log.warning("frame.unreadable", bot=self._host.bot, platform="discord", error=repr(type(error)))
+            return End(f"an unreadable frame ({type(error).__name__})", self._position)
+        finally:
+            await _close(socket)
+
+    async def _open(self, session: Session | None) -> DiscordWebSocket:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            if session is None:
+                return await DiscordWebSocket.from_client(self._client)
+            return await DiscordWebSocket.from_client(
+                self._client,
+                gateway=yarl.URL(session.url),
+                session=session.id,
+                sequence=session.sequence,
+                resume=True,
+            )
+
+    async def _listen(self, socket: DiscordWebSocket) -> NoReturn:
+        while True:
+            await socket.poll_event()
+            self._host.beat()
+            if socket.session_id is not None and socket.sequence is not None:
+                self._position = Session(
+                    id=socket.session_id, sequence=socket.sequence, url=str(socket.gateway)
+                )
+                self._inbox.put(self._position, self._events)
+                self._events = []
+            if self._inbox.full:
+                await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        """Stop reading for a while; then leave, so that Discord keeps what we cannot, and come back for it."""
+        try:
+            async with asyncio.timeout(ROOM_TIMEOUT):
+                await self._inbox.room()
+        except TimeoutError:
+            raise _Behind from None
+
+    def _take(self, name: str, data: Facts) -> None:
+        if name in MESSAGE_EVENTS:
+            self._events.append((name, data))
+            return
+        self._heard = True
+        self._host.ready(str(self._client.user))
+
+
+class _Behind(Exception):
+    """The journal takes nothing and there is no more room."""
+
+
+async def _close(socket: DiscordWebSocket | None) -> None:
+    """Leave with a code that keeps the session, without waiting for a server that is gone."""
+    if socket is None or not socket.open:
+        return
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await socket.close(KEEP_SESSION)

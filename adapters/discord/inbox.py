@@ -1,0 +1,133 @@
+"""What the gateway sent and the journal does not have yet.
+
+Discord is never told that an event was handled, but a session can be resumed at any earlier sequence number. So two
+positions are kept: the last one *received*, from which a new connection of this process goes on, and the last one
+*journaled*, which is remembered for the next process: whatever died in between comes again and is recognised by its
+dedupe key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import islice
+
+import msgspec
+import structlog
+
+from adapters.discord.convert import MESSAGE_EVENTS, Me, convert, may_concern
+from adapters.discord.directory import Directory
+from gateway.errors import GatewayError, Transient
+from gateway.messages import Arrival, Facts, Value
+from gateway.ports import Host
+
+_log = structlog.get_logger()
+
+ROOM = 500
+BATCH = 100
+REMEMBER_EVERY = 5.0
+RETRY_FROM, RETRY_UP_TO = 0.2, 5.0
+_SESSION = "session"
+
+Event = tuple[str, Facts]
+
+
+class Session(Value, frozen=True):
+    """Where a gateway session stands: enough to resume it, here or in another process."""
+
+    id: str
+    sequence: int
+    url: str
+
+
+class Inbox:
+    """Takes events in the order they came and journals them in batches, for as long as it takes."""
+
+    def __init__(self, host: Host, me: Me, directory: Directory, *, listening: bool) -> None:
+        self._host, self._me, self._directory, self._listening = host, me, directory, listening
+        self._waiting: deque[tuple[Session, list[Event]]] = deque()
+        self._arrived, self._moved = asyncio.Event(), asyncio.Event()
+        self._session: str | None = None
+        self._journaled: Session | None = None
+        self._remembered: Session | None = None
+        self._remembered_at = float("-inf")
+
+    def put(self, position: Session, events: list[Event]) -> None:
+        """Take what one frame brought; most bring nothing for us, and then only the position moves."""
+        if events or position.id != self._session:
+            self._session = position.id
+            self._waiting.append((position, events))
+            self._arrived.set()
+        elif self._waiting:
+            self._waiting[-1] = (position, self._waiting[-1][1])
+        else:
+            self._journaled = position
+
+    @property
+    def full(self) -> bool:
+        return len(self._waiting) >= ROOM
+
+    async def room(self) -> None:
+        """Wait until the journal has taken something again, if it is far behind."""
+        while self.full:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def run(self) -> None:
+        """Journal what arrives, until cancelled. Raises what the journal raises unless it may be tried again."""
+        delay = RETRY_FROM
+        while True:
+            await self._arrived.wait()
+            try:
+                await self._journal(list(islice(self._waiting, BATCH)))
+                delay = RETRY_FROM
+            except Transient as trouble:
+                _log.warning("arrivals.postponed", bot=self._host.bot, platform="discord", cause=str(trouble))
+                await self._host.clock.sleep(delay)
+                delay = min(RETRY_UP_TO, delay * 2)
+
+    async def _journal(self, batch: list[tuple[Session, list[Event]]]) -> None:
+        arrivals = [a for _, events in batch for event in events for a in await self._convert(*event)]
+        if arrivals:
+            await self._host.accept(*arrivals)
+        for _ in batch:
+            self._journaled, _events = self._waiting.popleft()
+        self._moved.set()
+        if not self._waiting:
+            self._arrived.clear()
+        await self._remember_in_time()
+
+    async def _convert(self, event: str, data: Facts) -> tuple[Arrival, ...]:
+        try:
+            concerned = event in MESSAGE_EVENTS[:2] and may_concern(data, self._me, listening=self._listening)
+            where = await self._directory.around(data, self._me) if concerned else None
+        except (KeyError, TypeError, AttributeError):
+            where = None  # malformed: conversion says so
+        return convert(event, data, self._me, where)
+
+    async def _remember_in_time(self) -> None:
+        """A new session at once, its progress now and then: a stale number only means that more comes twice."""
+        known = self._remembered is not None and self._remembered.id == self._session
+        if not known or self._host.clock.monotonic() - self._remembered_at >= REMEMBER_EVERY:
+            await self.remember()
+
+    async def remember(self) -> None:
+        """Keep the journaled position for the next process, which would miss the gap without it."""
+        if self._journaled is None or self._journaled == self._remembered:
+            return
+        position = self._journaled
+        self._remembered_at = self._host.clock.monotonic()
+        try:
+            await self._host.remember(_SESSION, msgspec.json.encode(position))
+            self._remembered = position
+        except GatewayError as trouble:
+            _log.warning("session.not_remembered", bot=self._host.bot, platform="discord", cause=str(trouble))
+
+
+async def recall(host: Host) -> Session | None:
+    """The position that an earlier process left."""
+    kept = await host.recall(_SESSION)
+    try:
+        return None if kept is None else msgspec.json.decode(kept, type=Session)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,35 @@
+"""How fast a bot may send and a process may log in. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SENDS_PER_SECOND = 40.0
+"""Discord allows a bot 50 requests a second and says so only after the fact; the library has no cap of its own."""
+IDENTIFY_EVERY = 0.2
+"""Many bots that log in at once from one address fail in practice."""
+
+
+@dataclass
+class Pacer:
+    """A token bucket (as a virtual schedule): `burst` at once, then one per `interval`."""
+
+    interval: float
+    burst: int = 1
+    _due: float = float("-inf")
+
+    def reserve(self, now: float, jitter: float = 0.0) -> float:
+        """Take the next slot and return how long to wait for it. `jitter` in 0..1 stretches the interval by half."""
+        due = max(self._due, now)
+        self._due = due + self.interval * (1 + jitter / 2)
+        return max(0.0, due - (self.burst - 1) * self.interval - now)
+
+
+def sends() -> Pacer:
+    """One bot's messages."""
+    return Pacer(1 / SENDS_PER_SECOND, burst=int(SENDS_PER_SECOND))
+
+
+def identifies() -> Pacer:
+    """New sessions of all bots of a process."""
+    return Pacer(IDENTIFY_EVERY)
