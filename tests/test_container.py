@@ -6,6 +6,7 @@ import fnmatch
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -228,3 +229,11 @@ def test_the_pod_may_do_nothing_that_it_need_not(pod: dict[str, Any], container:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+
+
+def test_image_and_manifests_carry_the_projects_version():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    (kustomization,) = documents((K8S / "kustomization.yaml").read_text())
+
+    assert f"VERSION={version}" in instructions("ARG")
+    assert kustomization["images"] == [{"name": "sensay-gateway", "newTag": version}]
