@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,14 @@ class Asset:
 
 
 def widget() -> Asset:
-    return Asset.of((_STATIC / "widget.js").read_bytes())
+    return Asset.of(slim((_STATIC / "widget.js").read_text("utf-8")).encode())
+
+
+def slim(source: str) -> str:
+    """Leave at home what only its readers need: types, comments on lines of their own, indentation."""
+    source = re.sub(r"/\*\* @type [^*]*\*/ ?", "", source)
+    source = re.sub(r"(?m)^ *(?:/\*\*(?s:.*?)\*/|// .*)$", "", source)
+    return re.sub(r"(?m)^\s+", "", source)
 
 
 def _encoding(accepted: str) -> str:
