@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import SecretStr
@@ -23,10 +23,10 @@ from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
-from gateway.ports import Adapter, Clock, Fact, Host, Journal, Lease, Noted, Platform, Renderer, Retention
+from gateway.ports import Adapter, Clock, Host, Journal, Lease, Noted, Observer, Platform, Renderer, Retention
 from gateway.sensay.client import SensayClient
 from gateway.sensay.identity import user_for
-from gateway.settings import Bot, Settings
+from gateway.settings.models import Bot, Settings
 from gateway.supervisor import Supervisor
 from gateway.telemetry import Mask, Metrics, fan_out
 from gateway.web.admin import admin_routes
@@ -54,15 +54,21 @@ def load_platform(name: PlatformName, settings: Settings) -> Platform:
     """Import and make a platform: a process without Discord bots never loads discord.py."""
     match name:
         case "telegram":
-            from adapters.telegram import platform
+            from adapters import telegram
+
+            return telegram.platform(settings)
         case "discord":
-            from adapters.discord import platform
+            from adapters import discord
+
+            return discord.platform(settings)
         case "web":
-            from adapters.web import platform
+            from adapters import web
+
+            return web.platform(settings)
         case "webhook":
-            from adapters.webhook import platform
-    made: Platform = platform(settings)
-    return made
+            from adapters import webhook
+
+            return webhook.platform(settings)
 
 
 def secrets_of(value: Any) -> Iterator[str]:
@@ -90,7 +96,7 @@ class Gateway:
         settings: Settings,
         *,
         clock: Clock | None = None,
-        observe: Callable[[Fact], None] = lambda _: None,
+        observe: Observer = lambda _: None,
         mask: Mask | None = None,
         public_routes: Sequence[Any] = (),
     ) -> None:
@@ -101,6 +107,7 @@ class Gateway:
         self._extra_routes = list(public_routes)
         self._started_at = self._clock.now()
         self._platforms: dict[PlatformName, Platform] = {}
+        self._renderers: dict[PlatformName, Renderer] = {}
         self._live: dict[Channel, tuple[Adapter, ChannelHost]] = {}
         self._couriers: set[Courier] = set()
         self._core: list[asyncio.Task[None]] = []
@@ -169,6 +176,7 @@ class Gateway:
         await self.journal.open()
         names = {name for bot in self._settings.bots.values() for name in PLATFORMS if getattr(bot, name)}
         self._platforms = {name: load_platform(name, self._settings) for name in PLATFORMS if name in names}
+        self._renderers = {name: platform.renderer for name, platform in self._platforms.items()}
         await self._listen()
         for name, dispatcher in self._dispatchers.items():
             self._core.append(asyncio.create_task(dispatcher.run(), name=f"dispatcher/{name}"))
@@ -230,11 +238,13 @@ class Gateway:
     async def close(self) -> None:
         """Everything down, in the opposite order. Safe to call after a failed start."""
         self._acceptor.closed = True
-        for platform in self._platforms.values():
-            await _quietly(platform.close())
+        # what browsers and callers hold open ends before the listener waits for it; connections to platforms end
+        # after their channels
+        await self._close_platforms("web", "webhook")
         if self.public is not None:
             await self.public.stop()
         await self._supervisor.stop_all()
+        await self._close_platforms(*PLATFORMS)
         for task in self._core:
             task.cancel()
         await asyncio.gather(*self._core, return_exceptions=True)
@@ -247,6 +257,12 @@ class Gateway:
         await self.journal.close()
         self._note("gateway.stopped")
 
+    async def _close_platforms(self, *names: PlatformName) -> None:
+        for name in names:
+            platform = self._platforms.pop(name, None)
+            if platform is not None:
+                await _quietly(platform.close())
+
     async def _keep_house(self) -> None:
         while True:
             kept = self._settings.retention
@@ -255,7 +271,7 @@ class Gateway:
             )
             with contextlib.suppress(Exception):
                 while await self.journal.purge(retention):
-                    await asyncio.sleep(0)
+                    pass
             await self._clock.sleep(HOUSEKEEPING_EVERY)
 
     # --- channels ---
@@ -309,7 +325,7 @@ class Gateway:
         return live
 
     def _renderer(self, platform: PlatformName) -> Renderer:
-        return self._platforms[platform].renderer
+        return self._renderers[platform]
 
     def _user_for(self, platform: PlatformName, bot: str, sender: str) -> User:
         sensay = self._settings.sensay
@@ -368,12 +384,14 @@ class Gateway:
         }
 
     def _channels_of(self, name: str, bot: Bot) -> dict[str, dict[str, Any]]:
-        channels = {}
+        channels: dict[str, dict[str, Any]] = {}
         for platform in PLATFORMS:
             if getattr(bot, platform) is None:
                 continue
             status = self._supervisor.status(Channel(bot=name, platform=platform))
-            why = status and (f"{status.error} – {status.remedy}" if status.remedy else status.error)
+            why = None
+            if status is not None:
+                why = f"{status.error}: {status.remedy}" if status.remedy else status.error
             channels[platform] = {
                 "state": status.state if status else "stopped",
                 "since": moment(status.since) if status else None,

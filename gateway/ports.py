@@ -443,7 +443,9 @@ class Platform(Protocol):
     """
 
     name: PlatformName
-    renderer: Renderer
+
+    @property
+    def renderer(self) -> Renderer: ...
 
     def adapter(self, bot: str, section: Any) -> Adapter:
         """Make the adapter of one bot. `section` is its part of the settings."""
@@ -595,4 +597,4 @@ Fact: TypeAlias = (
 class Observer(Protocol):
     """Hears what happens. Must not block and must not raise."""
 
-    def __call__(self, fact: Fact) -> None: ...
+    def __call__(self, fact: Fact, /) -> None: ...

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Literal
 
 import click
 
@@ -27,7 +28,7 @@ def sandbox(
     completions_per_hour: int,
     minute: float,
     hour: float,
-    limiter: str,
+    limiter: Literal["sliding", "fixed", "bucket"],
     latency: float,
 ) -> None:
     """Only the pretended services: Sensay, Telegram and Discord on one port, with a control API."""
@@ -36,7 +37,7 @@ def sandbox(
         completions_per_hour=completions_per_hour,
         minute=minute,
         hour=hour,
-        limiter=limiter,
+        algorithm=limiter,
         latency=latency,
     )
     box = Sandbox(host=host, port=port, sensay=sensay)

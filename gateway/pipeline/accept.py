@@ -18,7 +18,7 @@ from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.policy.access import People, Rules, judge
 from gateway.ports import Bounds, Clock, Intake, Journal, MessageReceived, Noted, Observer
-from gateway.settings import AccessList, Bot, Settings
+from gateway.settings.models import AccessList, Bot, Settings
 
 _HEARD: dict[str, Literal["accepted", "duplicate", "ignored", "denied", "quarantined"]] = {
     "duplicate": "duplicate",

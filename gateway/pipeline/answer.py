@@ -58,11 +58,13 @@ class Answering:
             if isinstance(step, LookUp):
                 return await self._look(question)
             return await self._completions.complete(question, self._admission)
-        except RateLimited as error:
-            await self._refused(self._admission.last_spend, error)
-            return after_question(error, self._admission.requests, self._jitter())
         except GatewayError as error:
-            return after_question(error, self._admission.requests, self._jitter())
+            if isinstance(error, RateLimited):
+                await self._refused(self._admission.last_spend, error)
+            decision = after_question(error, self._admission.requests, self._jitter())
+            if isinstance(step, LookUp) and isinstance(decision, Again):
+                return LookUp(decision.wait)  # not knowing is no reason to ask a second time
+            return decision
         finally:
             self.upstream += self._clock.monotonic() - began - (self._admission.waited - waited)
 

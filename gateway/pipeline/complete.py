@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, RateLimited, Superseded, Transient
 from gateway.messages import (
@@ -49,8 +49,9 @@ from gateway.ports import (
     QuotaGranted,
     TurnEnded,
 )
-from gateway.settings import Organization, Settings
+from gateway.settings.models import Organization, Settings
 
+_T = TypeVar("_T")
 MOST_IN_FLIGHT = 1024
 
 
@@ -303,9 +304,8 @@ class Dispatcher:
         self._turns.discard(task)
         self._bell.ring()
         if not task.cancelled() and (error := task.exception()) is not None:
-            level = "warning" if isinstance(error, Superseded | Transient) else "error"
             fields = {"organization": self.organization, "error": repr(error)[:300]}
-            self._tools.observer(Noted(event="turn.crashed", level=level, fields=fields))
+            self._tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
 
     async def _turn(self, pick: Pick, slot: str, waited: float) -> None:
         key = pick.heads[0].key
@@ -504,7 +504,7 @@ class Dispatcher:
             raise Superseded("the dispatcher is not running")
         return self._lease
 
-    async def _surely(self, write: Callable[[], Any]) -> Any:
+    async def _surely(self, write: Callable[[], Awaitable[_T]]) -> _T:
         """An answer in hand is not thrown away because the journal cannot write just now."""
         while True:
             try:

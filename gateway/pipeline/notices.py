@@ -7,7 +7,7 @@ from collections.abc import Callable
 from gateway.messages import Address, Part, PlatformName, Profile, Purpose, Reply, TextName
 from gateway.policy import texts
 from gateway.ports import Renderer
-from gateway.settings import Bot, Settings
+from gateway.settings.models import Bot, Settings
 
 _PURPOSE: dict[TextName, Purpose] = {"failed": "error", "quota": "error", "greeting": "greeting"}
 

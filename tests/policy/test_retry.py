@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import Ambiguous, Misconfigured, Permanent, QuotaExhausted, RateLimited, Transient
+from gateway.policy.lifecycle import after_error
+from gateway.policy.retry import (
+    ATTEMPTS,
+    SEND_ATTEMPTS,
+    Again,
+    Bury,
+    GiveUp,
+    LookUp,
+    Postpone,
+    after_question,
+    after_send,
+)
+
+
+def test_a_refused_request_is_asked_again_and_does_not_count():
+    assert after_question(RateLimited("429", retry_after=7), ATTEMPTS, 0.0) == Again(7, counted=False)
+
+
+def test_an_unknown_outcome_is_looked_up_before_anything_else():
+    assert isinstance(after_question(Ambiguous("timeout"), 1, 0.0), LookUp)
+
+
+def test_nothing_is_asked_more_often_than_the_table_allows():
+    for error in (Ambiguous("timeout"), Transient("refused")):
+        assert isinstance(after_question(error, ATTEMPTS, 0.0), GiveUp)
+
+
+@pytest.mark.parametrize("error", [Permanent("404"), Misconfigured("401", remedy="check the key")])
+def test_what_cannot_work_is_asked_once(error):
+    assert after_question(error, 1, 0.0) == GiveUp("failed", str(error))
+
+
+def test_a_used_up_allowance_has_its_own_text():
+    assert after_question(QuotaExhausted("monthly"), 1, 0.0) == GiveUp("quota", "monthly")
+
+
+def test_waits_between_questions_grow():
+    waits = [after_question(Transient("refused"), requests, 0.5).wait for requests in (1, 2)]
+
+    assert waits == sorted(waits)
+    assert waits[0] > 0
+
+
+def test_flood_control_holds_back_the_lane_for_as_long_as_the_platform_says():
+    assert after_send(RateLimited("429", retry_after=30), 1, 0.0) == Postpone(30, "lane")
+
+
+def test_flood_control_of_the_whole_bot_holds_back_the_channel():
+    assert after_send(RateLimited("429", retry_after=30, scope="channel"), 1, 0.0) == Postpone(30, "channel")
+
+
+def test_a_part_that_the_platform_refuses_is_buried():
+    assert after_send(Permanent("bad entity"), 1, 0.0) == Bury("bad entity")
+
+
+def test_a_blocked_chat_takes_its_lane_with_it():
+    assert after_send(Permanent("blocked", scope="lane"), 1, 0.0) == Bury("blocked", lane=True)
+
+
+def test_an_unknown_send_is_dropped_unless_repeating_is_allowed():
+    error = Ambiguous("reset")
+
+    assert after_send(error, 1, 0.0) == Bury("reset", unknown=True)
+    assert isinstance(after_send(error, 1, 0.0, repeat_unknown=True), Postpone)
+    assert after_send(error, 2, 0.0, repeat_unknown=True) == Bury("reset", unknown=True)
+
+
+def test_a_part_that_could_not_leave_is_tried_again_but_not_for_ever():
+    assert isinstance(after_send(Transient("refused"), SEND_ATTEMPTS - 1, 0.0), Postpone)
+    assert after_send(Transient("refused"), SEND_ATTEMPTS, 0.0) == Bury("refused")
+
+
+def test_what_needs_a_person_is_failed_and_still_tried_every_fifteen_seconds_at_first():
+    trouble = after_error(Misconfigured("bad token", remedy="write a good one"), 3, 20.0, 1.0)
+
+    assert (trouble.state, trouble.error, trouble.remedy) == ("failed", "bad token", "write a good one")
+    assert trouble.wait <= 15.0
+
+
+def test_what_needs_a_person_for_long_is_tried_ever_more_slowly_but_never_given_up():
+    waits = [
+        after_error(Misconfigured("x", remedy="y"), 100, seconds, 1.0).wait for seconds in (301, 3000, 1e7)
+    ]
+
+    assert waits == sorted(waits)
+    assert waits[-1] <= 900.0
+
+
+def test_ordinary_trouble_backs_off_to_a_minute_and_honours_the_server():
+    waits = [after_error(RuntimeError("x"), failures, 0.0, 1.0).wait for failures in range(1, 20)]
+
+    assert waits == sorted(waits)
+    assert waits[-1] == 60.0
+    assert after_error(Transient("x", retry_after=500), 1, 0.0, 0.0).wait == 500
