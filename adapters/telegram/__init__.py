@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ class TelegramPlatform:
         self.renderer = TelegramRenderer()
         self._api_url = api_url.rstrip("/")
         self._request = AiohttpRequest()
+        # At DEBUG, python-telegram-bot logs every parameter, that is what people write.
+        logging.getLogger("telegram").setLevel(logging.INFO)
 
     def adapter(self, bot: str, section: TelegramSettings) -> TelegramAdapter:
         return TelegramAdapter(bot, section, self._request, self._api_url)

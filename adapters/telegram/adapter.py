@@ -37,6 +37,7 @@ COMMANDS = (
 class TelegramAdapter:
     """`gateway.ports.Adapter` and `ShowsTyping` for one bot token."""
 
+    idempotent = False
     typing_every = 4.0
 
     def __init__(

@@ -14,8 +14,10 @@ from typing import Any
 
 from telegram.error import Conflict, InvalidToken, TelegramError
 
-from adapters.telegram.convert import ALLOWED_UPDATES, Me, convert_batch
+from adapters.telegram.addressing import Me
+from adapters.telegram.convert import ALLOWED_UPDATES, convert_batch
 from adapters.telegram.failures import rejected_token
+from adapters.telegram.joining import Pastes
 from adapters.telegram.transport import Client, FloodError
 from gateway.errors import Transient
 from gateway.ports import Host
@@ -50,6 +52,7 @@ class Poller:
         self.working = asyncio.Event()
         self._client, self._host = client, host
         self._poll, self._jitter = poll, jitter
+        self._pastes = Pastes()
         self._offset: int | None = None
         self._failures = 0
         self._conflicts = 0
@@ -75,7 +78,7 @@ class Poller:
         long = self.working.is_set() or self._conflicts > 0
         updates = await self._fetch(self._poll if long else 0.0)
         self._host.beat()
-        if arrivals := convert_batch(updates, self.me, self._host.bot, self._host.clock.now()):
+        if arrivals := convert_batch(updates, self.me, self._host.bot, self._host.clock.now(), self._pastes):
             await self._host.accept(*arrivals)
         ids = [update["update_id"] for update in updates if isinstance(update.get("update_id"), int)]
         if ids:
