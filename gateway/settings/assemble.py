@@ -99,7 +99,8 @@ def _joined(bots: Node, more: Node, report: Report) -> Node:
             report.problem(bot.key_at, bot.path, f"is there twice (first in {known.key_at})")
     if not isinstance(more.value, dict):
         report.problem(more.at, more.path, "must be a mapping (key: value)")
-    return replace(bots, value={**more.children, **bots.children}) if isinstance(bots.value, dict) else bots
+    new = {name: bot for name, bot in more.children.items() if name not in bots.children}
+    return bots.with_children(**new) if new and isinstance(bots.value, dict) else bots
 
 
 # --- secret files ---------------------------------------------------------------------------------------------

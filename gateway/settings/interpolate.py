@@ -39,5 +39,5 @@ def _fill(use: re.Match[str], node: Node, environ: Mapping[str, str], report: Re
     if kind == ":-":
         return str(rest)
     reason = f"{name}: {rest}" if rest else f"environment variable {name} is not set"
-    report.problem(node.at, node.path, reason, None if rest else nearest(name, environ))
+    report.problem(node.at, node.path, reason, None if rest else nearest(name, environ, cutoff=0.85))
     return use[0]

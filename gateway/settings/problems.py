@@ -66,8 +66,8 @@ class Report:
             )
 
 
-def nearest(word: str, words: Iterable[str]) -> str | None:
+def nearest(word: str, words: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Guess which of the words was meant."""
     lower = {candidate.lower(): candidate for candidate in words}
-    matches = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    matches = get_close_matches(word.lower(), lower, n=1, cutoff=cutoff)
     return lower[matches[0]] if matches else None

@@ -85,8 +85,10 @@ def parse(file: Path, report: Report) -> Node | None:
     """Read one file that must hold a mapping; None when a problem kept it from being read at all."""
     report.files.append(file)
     start = Spot(str(file), 1, 1)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # the warning quotes the file, and the file has secrets
     try:
-        root = YAML(typ="safe", pure=True).compose(file.read_bytes().decode("utf-8-sig"))
+        root = yaml.compose(file.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         report.problem(start, "", f"cannot be read ({error.strerror})")
     except UnicodeDecodeError as error:

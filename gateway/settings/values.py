@@ -43,12 +43,8 @@ def written(seconds: float) -> str:
     """90.0 → `"90s"`: the way back from `duration`."""
     unit = next((unit for unit, size in _UNITS.items() if seconds >= size and seconds % size == 0), None)
     if unit is None:
-        return f"{seconds * 1000:.6g}ms" if seconds else "0s"
+        return f"{round(seconds * 1000, 3):f}".rstrip("0").rstrip(".") + "ms" if seconds else "0s"
     return f"{seconds / _UNITS[unit]:.0f}{unit}"
-
-
-def _off_or_none(value: Any) -> Any:
-    return None if _is_off(value) else value
 
 
 def _is_off(value: Any) -> bool:
@@ -75,9 +71,8 @@ DurationOrOff = Annotated[
     WithJsonSchema({"anyOf": [DURATION_SCHEMA, {"enum": ["off", False]}]}),
 ]
 CountOrOff = Annotated[
-    int | None,
-    BeforeValidator(_off_or_none),
-    Field(ge=1),
+    Annotated[int, Field(ge=1)] | None,
+    BeforeValidator(lambda value: None if _is_off(value) else value),
     PlainSerializer(lambda value: "off" if value is None else value, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"enum": ["off", False]}]}),
 ]
