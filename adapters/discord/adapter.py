@@ -39,6 +39,7 @@ NONCE_LENGTH = 25
 class DiscordAdapter:
     """One bot on Discord. `run` may be called again after it has ended; `send` and `typing` need it running."""
 
+    idempotent = True  # a part carries a nonce that Discord knows for minutes
     typing_every = 8.0
 
     def __init__(self, bot: str, section: DiscordSettings, identifies: limits.Pacer) -> None:

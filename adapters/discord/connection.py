@@ -145,7 +145,8 @@ class Connection:
     async def _open(self, session: Session | None) -> DiscordWebSocket:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             if session is None:
-                return await DiscordWebSocket.from_client(self._client)
+                # "initial": the library would wait 5 s before any other identify; the pace is ours
+                return await DiscordWebSocket.from_client(self._client, initial=True)
             return await DiscordWebSocket.from_client(
                 self._client,
                 gateway=yarl.URL(session.url),

@@ -111,7 +111,8 @@ def _table(lines: list[str], tokens: list[Token]) -> list[str]:
         rule = "-+-".join("-" * width for width in widths)
         table = [_aligned(rows[0], widths), rule, *(_aligned(row, widths) for row in rows[1:])]
         return [f"{before}{line}" for line in ("```", *table, "```")]
-    return [f"{before}{line}" for row in rows[1:] for line in _bullets(rows[0], row)]
+    body = rows[1:] or [[""] * len(rows[0])]
+    return [f"{before}{line}" for row in body for line in _bullets(rows[0], row)]
 
 
 def _rows(tokens: list[Token]) -> list[list[str]]:
