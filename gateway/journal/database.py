@@ -13,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -228,7 +229,7 @@ def commit(db: apsw.Connection, jobs: list[_Job]) -> None:
             _run(db, job)
         db.execute("COMMIT")
     except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers, the thread goes on
-        if db.in_transaction:
+        with suppress(apsw.Error):  # where SQLite rolled back by itself there is nothing left to do
             db.execute("ROLLBACK")
         for job in jobs:
             job.error = job.error or refused(error)

@@ -247,21 +247,16 @@ def _store(tx: Tx, intake: Intake, said: Said, outcome: AcceptOutcome, *, notice
 
 def _make_room(tx: Tx, intake: Intake, bot: str, conversation: int) -> None:
     """Context beyond the bound pushes out the oldest: nobody waits for it, and the newest tells most."""
-    tx.run(
+    for (seq,) in tx.rows(
         "UPDATE messages SET state = 'ended', outcome = 'expired', cause = 'queue_full', ended_at = ?1 WHERE seq IN"
         " (SELECT seq FROM messages WHERE state = 'waiting' AND bot = ?2 AND kind = 'record' AND conversation = ?3"
-        "  ORDER BY seq DESC LIMIT -1 OFFSET ?4)",
+        "  ORDER BY seq DESC LIMIT -1 OFFSET ?4) RETURNING seq",
         tx.now,
         bot,
         conversation,
         intake.bounds.per_conversation - 1,
-    )
-    tx.run(
-        "UPDATE bodies SET ended_at = ?1, raw = NULL WHERE message IN"
-        " (SELECT seq FROM messages WHERE conversation = ?2 AND cause = 'queue_full' AND ended_at = ?1)",
-        tx.now,
-        conversation,
-    )
+    ):
+        tx.run("UPDATE bodies SET ended_at = ?, raw = NULL WHERE message = ?", tx.now, seq)
 
 
 def _unreadable(tx: Tx, intake: Intake, arrival: Unreadable) -> Accepted:

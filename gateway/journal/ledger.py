@@ -10,11 +10,14 @@ def spend(tx: Tx, spend: Spend) -> bool:
     """Record a request at the journal's time, unless the caller gives one; False if that id is recorded already."""
     return bool(
         tx.run(
-            "INSERT OR IGNORE INTO spends (organization, id, kind, completion, at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO spends (organization, id, kind, completion, upload, bot, at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             spend.organization,
             spend.id,
             spend.kind,
             spend.completion,
+            spend.upload,
+            spend.bot,
             spend.at or tx.now,
         )
     )
@@ -26,9 +29,18 @@ def refund(tx: Tx, organization: str, spend_id: str) -> None:
 
 def spent_since(tx: Tx, organization: str, since: float) -> list[Spend]:
     return [
-        Spend(id=id_, organization=organization, kind=kind, completion=bool(completion), at=at)
-        for id_, kind, completion, at in tx.rows(
-            "SELECT id, kind, completion, at FROM spends WHERE organization = ? AND at > ? ORDER BY at, id",
+        Spend(
+            id=id_,
+            organization=organization,
+            kind=kind,
+            completion=bool(completion),
+            upload=bool(upload),
+            bot=bot,
+            at=at,
+        )
+        for id_, kind, completion, upload, bot, at in tx.rows(
+            "SELECT id, kind, completion, upload, bot, at FROM spends WHERE organization = ? AND at > ?"
+            " ORDER BY at, id",
             organization,
             since,
         )

@@ -64,24 +64,23 @@ class SqliteJournal(SqlJournal):
         try:
             self._lock.acquire()
             await super().open()
-        except (OSError, apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        except BaseException as error:
             self._lock.release()
-            raise Misconfigured(
-                f"journal {self._path} cannot be opened",
-                remedy=f"let the gateway's user write to {folder}",
-                error=str(error),
-            ) from error
-        except apsw.NotADBError as error:
-            self._lock.release()
-            raise Misconfigured(
-                f"journal {self._path} is not a database", remedy="name another file"
-            ) from error
-        except apsw.Error as error:
-            self._lock.release()
-            raise refused(error) from error
-        except BaseException:
-            self._lock.release()
-            raise
+            raise self._translated(error) from error
+
+    def _translated(self, error: BaseException) -> BaseException:
+        """Say in words why the file cannot be opened."""
+        match error:
+            case OSError() | apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError():
+                remedy = f"let the gateway's user write to {self._path.parent}"
+                return Misconfigured(
+                    f"journal {self._path} cannot be opened", remedy=remedy, error=str(error)
+                )
+            case apsw.NotADBError() | apsw.CorruptError():
+                remedy = "restore a backup, or name another file"
+                return Misconfigured(f"journal {self._path} is damaged or no journal", remedy=remedy)
+            case _:
+                return refused(error)
 
     async def close(self) -> None:
         await super().close()

@@ -135,6 +135,8 @@ CREATE TABLE spends (
     id           TEXT NOT NULL,
     kind         TEXT NOT NULL,
     completion   INTEGER NOT NULL,
+    upload       INTEGER NOT NULL,
+    bot          TEXT NOT NULL,
     at           REAL NOT NULL,
     PRIMARY KEY (organization, id)
 ) STRICT, WITHOUT ROWID;
@@ -168,6 +170,6 @@ CREATE TABLE secrets (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE probes (
-    id INTEGER PRIMARY KEY,
-    at REAL NOT NULL
+    id     INTEGER PRIMARY KEY,
+    weight BLOB NOT NULL
 ) STRICT;
