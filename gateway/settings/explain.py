@@ -25,7 +25,7 @@ _WORDS = {
     "string_type": "must be a text",
     "string_pattern_mismatch": "does not look as it has to ({pattern})",
     "string_too_short": "is empty",
-    "too_short": "needs at least {min_length}",
+    "too_short": "is too short (at least {min_length})",
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping (key: value)",
     "model_type": "must be a mapping (key: value)",

@@ -34,6 +34,7 @@ from gateway.settings.values import (
     RateLimit,
     ReplicaId,
     Secret,
+    SharedKey,
     SigningKey,
     Text,
     duration,
@@ -313,7 +314,7 @@ class WebSettings(Section):
     limits: WebLimits = WebLimits()
     proof_of_work: switch("off", "auto", "always") = "off"  # type: ignore[valid-type]
     """Let browsers work for a session: over a soft threshold, or always."""
-    identity_secret: Secret | None = None
+    identity_secret: SharedKey | None = None
     """Shared with the website, which signs who its visitor is."""
 
 

@@ -171,8 +171,8 @@ BotName = Annotated[str, AfterValidator(_bot_name)]
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    if not (text := value.get_secret_value()) or re.search(r"\s", text):
-        raise ValueError("is empty or contains white space")
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("must be visible ASCII without spaces: a header has to carry it")
     return value
 
 
@@ -189,6 +189,7 @@ def _signing_key(value: SecretStr) -> SecretStr:
 
 
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
+SharedKey = Annotated[SecretStr, Field(min_length=1)]
 SigningKey = Annotated[SecretStr, AfterValidator(_signing_key)]
 
 # --- texts ----------------------------------------------------------------------------------------------------
