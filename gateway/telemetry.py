@@ -170,7 +170,9 @@ class LogFacts:
                 level = "warning" if fact.outcome == "quarantined" else "debug"
                 self._say("message.received", level, fact)
             case UpstreamAnswered():
-                self._say("upstream.answered", "debug" if fact.outcome == "ok" else "warning", fact)
+                # 401 is how Sensay says that a user is new; a bad key ends in turn.completed with its cause
+                usual = fact.outcome in {"ok", "401"}
+                self._say("upstream.answered", "debug" if usual else "warning", fact)
 
     def _say(self, event: str, level: str, fact: Fact, **more: Any) -> None:
         fields = {name: getattr(fact, name) for name in fact.__struct_fields__}
