@@ -56,7 +56,12 @@ class Clock(Protocol):
 
 
 class Bounds(Value, frozen=True):
-    """What `accept` judges a message by. `user_limit` is (messages, seconds) or None for off."""
+    """What `accept` judges a message by. `user_limit` is (messages, seconds) or None for off.
+
+    Messages that wait to be asked count against `per_conversation` and `per_bot`; those in a turn do not. Context
+    (`record`) has `per_conversation` for itself, and the oldest gives way. Against a sender's limit on this
+    channel count messages that were let through (`ask`, `answer`), so a flood does not lock its sender out.
+    """
 
     per_conversation: int = 20
     per_bot: int = 1000
@@ -67,8 +72,9 @@ class Intake(Value, frozen=True):
     """An arrival with what policy made of it, ready to be journaled.
 
     `id` becomes the message's id if it is new. `verdict`: `ask` and `record` wait; `answer` ends at once with
-    the parts of `endings["answer"]`; `deny` and `ignore` keep only the dedupe keys. `endings` holds the parts
-    of the fixed texts by ending: `answer`, `busy`, `limited`, `denied`; a missing one ends in silence.
+    the parts of `endings["answer"]`; `deny` keeps no text, `ignore` only the dedupe keys. `endings` holds the
+    parts of the fixed texts by ending: `answer`, `busy`, `limited` (sent once a window), `denied` (sent once in
+    `denied_every`); a missing one ends in silence. Verdict, bounds and endings concern `Said` only.
     """
 
     id: str
@@ -128,7 +134,7 @@ class Journal(Protocol):
 
     After a commit the journal publishes wake-ups (empty facts): `inbox/{organization}` when messages wait,
     `outbox/{channel}` when parts wait, `conversation/{key}` when the conversation's log grew, `message/{id}`
-    when that message's turn ended.
+    when that message's turn ended. A watch holds at most one wake-up that was not taken yet.
     """
 
     async def open(self) -> None:
@@ -145,13 +151,16 @@ class Journal(Protocol):
         """Take a batch in one transaction: dedupe, bounds, user limits, amendments, fixed endings with their
         outbox parts.
 
-        Dedupe keys live within (bot, platform). `Unreadable` is kept as quarantined. One outcome per intake,
-        in order.
+        Dedupe keys live within (bot, platform); any known one makes a duplicate, whatever became of the first.
+        `Unreadable` is kept as quarantined. An edit or deletion of what does not wait any more is `ignored`.
+        One outcome per intake, in order.
         """
         ...
 
     async def waiting(self, organization: str, after: int = 0, limit: int = 1000) -> list[Head]:
-        """Waiting messages (ask and record) with `seq > after`, by `seq`, without their text."""
+        """Waiting messages (ask and record) with `seq > after`, by `seq`, without their text. What is released
+        keeps its `seq`, so it may turn up before a cursor.
+        """
         ...
 
     async def claim(self, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
@@ -159,20 +168,27 @@ class Journal(Protocol):
 
         None if the conversation has a turn in flight or none of the messages waits any more (those that do
         are taken). Repeating it with the same turn id returns the same turn. Recorded messages
-        (`kind="record"`) are claimed the same way but do not count as in flight.
+        (`kind="record"`) are claimed the same way but do not count as in flight. The turn's messages come
+        without `raw`, which stays on the row until the turn ends.
         """
         ...
 
     async def release(self, turn_id: str, lease: Lease) -> None:
-        """Put a claimed turn that was not asked back to waiting, with its place (`seq`) kept."""
+        """Put a claimed turn that was not asked back to waiting, with its place (`seq`) kept. Anything else
+        changes nothing.
+        """
         ...
 
     async def asked(self, turn_id: str, lease: Lease, spend: Spend) -> Turn:
-        """Commit attempt, time and quota spend; the request leaves after this."""
+        """Commit attempt, time and quota spend; the request leaves after this.
+
+        Repeating it with the same spend, or for an ended turn, changes nothing. Raises Permanent for a turn
+        that is gone (forgotten).
+        """
         ...
 
     async def finish(self, turn_id: str, lease: Lease, ending: Ending) -> None:
-        """End the turn and put its parts into the outbox. Ending an ended turn changes nothing."""
+        """End the turn and put its parts into the outbox. Ending an ended or forgotten turn changes nothing."""
         ...
 
     async def inherit_turns(self, lease: Lease) -> list[Turn]:
@@ -186,7 +202,7 @@ class Journal(Protocol):
     # quota
 
     async def spend(self, spend: Spend) -> None:
-        """Record an upstream request that belongs to no turn's completion."""
+        """Record an upstream request that belongs to no turn's completion, at `spend.at` or else now."""
         ...
 
     async def refund(self, organization: str, spend_id: str) -> None:
@@ -201,12 +217,12 @@ class Journal(Protocol):
 
     async def claim_deliveries(self, channel: Channel, lease: Lease, limit: int) -> list[Delivery]:
         """Commit up to `limit` due parts as `sending`: the first of each lane that has none in `sending` and
-        is not postponed.
+        is not postponed, the oldest first. Each claim counts as an attempt.
         """
         ...
 
     async def delivered(self, delivery: Delivery, lease: Lease, receipt: Receipt) -> None:
-        """The platform took it."""
+        """The platform took it; that is the truth also for a part that was given up meanwhile."""
         ...
 
     async def postpone(
@@ -218,8 +234,8 @@ class Journal(Protocol):
         delivery: Delivery | None = None,
         lane: str | None = None,
     ) -> None:
-        """Hold back a delivery, a lane or (neither given) the whole channel. A delivery in `sending` goes
-        back to waiting, its lane waits with it.
+        """Hold back a delivery, a lane or (neither given) the whole channel; the last word counts, so a past
+        time lets go. A delivery in `sending` goes back to waiting, its lane waits with it.
         """
         ...
 
@@ -234,11 +250,15 @@ class Journal(Protocol):
         ...
 
     async def inherit_deliveries(self, channel: Channel, lease: Lease) -> list[Delivery]:
-        """Parts that an earlier holder left in `sending`: their outcome is unknown."""
+        """Parts that an earlier holder left in `sending`: their outcome is unknown. They are this holder's now,
+        and stay in `sending` until it says what became of them.
+        """
         ...
 
     async def next_due(self, channel: Channel) -> float | None:
-        """When the next postponed delivery of the channel comes due; None if none is postponed."""
+        """When the next postponed delivery of the channel comes due; None if none is postponed. A time that has
+        passed means: claim now.
+        """
         ...
 
     # leases, log, wake-ups
@@ -254,6 +274,8 @@ class Journal(Protocol):
     ) -> Log:
         """Read a conversation: up to `limit` entries after `after`, oldest first; with `before`, the newest
         ones before it.
+
+        A cursor that is `trimmed` is treated as 0. Denied messages are not part of a log.
         """
         ...
 
@@ -280,7 +302,7 @@ class Journal(Protocol):
     # looking
 
     async def message(self, id: str) -> Life | None:  # noqa: A002
-        """The life of a message, by its id, its turn's id or one of its delivery ids."""
+        """The life of a message, by its id, its turn's id (then of its last message) or one of its delivery ids."""
         ...
 
     async def find(self, channel: Channel, dedupe: str) -> str | None:
@@ -288,7 +310,7 @@ class Journal(Protocol):
         ...
 
     async def counts(self) -> Mapping[str, BotCounts]:
-        """Figures by bot."""
+        """Figures by bot: what waits now, dead letters kept, and turns ended since the journal began."""
         ...
 
     async def queue(self, organization: str) -> int:
@@ -298,7 +320,7 @@ class Journal(Protocol):
     # housekeeping
 
     async def forget(self, key: ConversationKey) -> None:
-        """Remove a conversation: its log and texts go, waiting messages and deliveries too."""
+        """Remove a conversation: its log and texts go, waiting messages and deliveries too. Dedupe keys stay."""
         ...
 
     async def purge(self, retention: Retention) -> int:

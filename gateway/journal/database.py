@@ -27,6 +27,8 @@ from gateway.journal.tx import T, Tx, Work
 GROUP = 256
 """Most units of work in one commit: bounds how long the first of them waits."""
 READERS = 2
+WAL_KEPT = 64 * 2**20
+"""Bytes that the log of a burst may go on occupying."""
 
 Wake = Callable[[Iterable[str]], None]
 
@@ -121,15 +123,14 @@ class OnDisk:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
-        self._reading = threading.local()
-        self._connections: list[apsw.Connection] = []
+        self._idle: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
-        db = await asyncio.to_thread(self._connect)
+        db = await asyncio.to_thread(self._connect_all)
         self._thread = threading.Thread(target=self._commit_groups, args=(db,), name="journal", daemon=True)
         self._thread.start()
-        self._readers = ThreadPoolExecutor(READERS, "journal-read", initializer=self._connect_reader)
+        self._readers = ThreadPoolExecutor(READERS, "journal-read")
 
     async def close(self) -> None:
         """Commit what is queued, then let go of the file."""
@@ -139,24 +140,34 @@ class OnDisk:
             return
         self._jobs.put(None)
         await asyncio.to_thread(readers.shutdown)
-        for connection in self._connections:
-            connection.close()
-        self._connections.clear()
+        self._close_readers()
         await asyncio.to_thread(thread.join)
 
-    def _connect(self) -> apsw.Connection:
-        db = apsw.Connection(str(self._path))
+    def _connect_all(self) -> apsw.Connection:
+        """Open the file, migrate it, and open it again for each reader; returns the writing connection."""
+        db = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         try:
-            db.set_busy_timeout(2000)
             db.pragma("auto_vacuum", "INCREMENTAL")  # only a new file takes it
             db.pragma("journal_mode", "WAL")
             db.pragma("synchronous", "FULL")
             db.pragma("temp_store", "MEMORY")
-            db.pragma("journal_size_limit", 64 * 2**20)
+            db.pragma("journal_size_limit", WAL_KEPT)
             migrate(db)
+            for _ in range(READERS):
+                self._idle.put(self._connect(apsw.SQLITE_OPEN_READONLY))
         except BaseException:
+            self._close_readers()
             db.close()
             raise
+        return db
+
+    def _close_readers(self) -> None:
+        while not self._idle.empty():
+            self._idle.get().close()
+
+    def _connect(self, flags: int) -> apsw.Connection:
+        db = apsw.Connection(str(self._path), flags=flags)
+        db.set_busy_timeout(2000)
         return db
 
     # writing
@@ -200,24 +211,20 @@ class OnDisk:
 
     # reading
 
-    def _connect_reader(self) -> None:
-        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READONLY)
-        connection.set_busy_timeout(2000)
-        self._reading.db = connection
-        self._connections.append(connection)
-
     async def read(self, now: float, work: Work[T]) -> T:
         if self._readers is None:
             raise Transient("journal is closed")
         return await self._loop.run_in_executor(self._readers, self._read, now, work)
 
     def _read(self, now: float, work: Work[T]) -> T:
-        db: apsw.Connection = self._reading.db
+        db = self._idle.get()
         try:
             with db:  # one snapshot for all statements of the work
                 result = work(Tx(db, now))
         except apsw.Error as error:
             raise refused(error) from error
+        finally:
+            self._idle.put(db)
         return result
 
 

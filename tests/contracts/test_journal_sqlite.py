@@ -226,13 +226,17 @@ def test_migrations_are_numbered_without_a_gap() -> None:
     assert list(range(1, len(migrations()) + 1)) == list(migrations())
 
 
-async def test_an_empty_file_becomes_a_journal(path: Path) -> None:
+@pytest.fixture
+def empty(path: Path) -> Path:
     path.touch()
+    return path
 
-    journal = await opened(path)
+
+async def test_an_empty_file_becomes_a_journal(empty: Path) -> None:
+    journal = await opened(empty)
     assert await take(journal, intake("m1")) == ["accepted"]
     await journal.close()
-    with apsw.Connection(str(path)) as db:
+    with apsw.Connection(str(empty)) as db:
         assert (max(migrations()), "wal") == (db.pragma("user_version"), db.pragma("journal_mode"))
 
 
