@@ -187,8 +187,13 @@ class Gateway:
                 for platform in PLATFORMS:
                     if getattr(bot, platform):
                         self._supervisor.start(Channel(bot=name, platform=platform))
-        fields = {"version": __version__, "bots": len(self._settings.bots), "public": self.public_url}
-        self._note("gateway.started", **fields)
+        self._note(
+            "gateway.started",
+            version=__version__,
+            bots=len(self._settings.bots),
+            public=self.public_url,
+            admin=_url(self._settings.server.admin.host, self.admin),
+        )
 
     async def _listen(self) -> None:
         server = self._settings.server
@@ -207,10 +212,8 @@ class Gateway:
 
     @property
     def public_url(self) -> str | None:
-        if self.public is None:
-            return None
-        host = self._settings.server.public.host
-        return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{self.public.port}"  # noqa: S104
+        """Where the public listener is, as seen from this machine."""
+        return _url(self._settings.server.public.host, self.public)
 
     async def _until(self, stop: asyncio.Event) -> None:
         """Wait for `stop`; a core task that ends takes the process with it, loudly."""
@@ -403,6 +406,12 @@ class Gateway:
 
     def _note(self, event: str, **fields: Any) -> None:
         self._observe(Noted(event=event, fields=fields))
+
+
+def _url(host: str, listener: Listener | None) -> str | None:
+    if listener is None:
+        return None
+    return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{listener.port}"  # noqa: S104 - read, not bound
 
 
 async def _ends_badly(adapter: Adapter, host: Host) -> None:
