@@ -19,6 +19,7 @@ TextName = Literal[
 ]
 Purpose = Literal["answer", "notice", "error", "greeting"]
 Outcome = Literal["answered", "failed", "expired", "busy"]
+BotState = Literal["starting", "running", "degraded", "failed", "paused", "stopped"]
 Facts: TypeAlias = dict[str, Any]
 """JSON object of strings, numbers, booleans, lists and objects."""
 

@@ -15,6 +15,7 @@ from gateway.messages import (
     Address,
     Arrival,
     BotCounts,
+    BotState,
     Channel,
     ConversationKey,
     Delivery,
@@ -519,8 +520,6 @@ class Completions(Protocol):
 
 
 # --- observation ---
-
-BotState = Literal["starting", "running", "degraded", "failed", "paused", "stopped"]
 
 
 class MessageReceived(Value, frozen=True, tag="message.received"):

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 
 from gateway.errors import Superseded
-from gateway.messages import Channel
+from gateway.messages import BotState, Channel
 from gateway.policy.lifecycle import after_error
-from gateway.ports import BotChanged, BotState, Clock, Journal, Lease, Noted, Observer
+from gateway.ports import BotChanged, Clock, Journal, Lease, Noted, Observer
 
 Serve = Callable[[Channel, Lease, Callable[[BotState, str | None], None]], Awaitable[None]]
 """Run one channel under its lease until cancelled; report its state; raise what ended it."""

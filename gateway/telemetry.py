@@ -18,10 +18,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from structlog.types import EventDict, Processor, WrappedLogger
 
 from gateway import __version__
+from gateway.messages import BotState
 from gateway.ports import (
     BotChanged,
     BotHeard,
-    BotState,
     DeliveryEnded,
     Fact,
     MessageReceived,

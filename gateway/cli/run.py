@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
 
 import click
 import structlog
 
 from gateway.app import Gateway, secrets_of
 from gateway.cli.options import CONFIGURATION, config_option, read
-from gateway.cli.signals import stop_events
 from gateway.errors import GatewayError, Misconfigured
+from gateway.process import run_loop, stop_events
 from gateway.settings import Loaded
 from gateway.telemetry import LogFacts, Mask, configure_logs
 
@@ -50,19 +47,3 @@ def serve(loaded: Loaded) -> int:
 async def _run(gateway: Gateway) -> None:
     stop, now = stop_events()
     await gateway.run(stop, now)
-
-
-def run_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run on uvloop where there is one: a quarter of asyncio's memory for each TLS connection."""
-    try:
-        import uvloop
-    except ImportError:
-        factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    else:
-        factory = uvloop.new_event_loop
-
-    async def main() -> None:
-        await work()
-
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())

@@ -49,7 +49,7 @@ def sandbox(
 
 
 async def _serve(box: Sandbox) -> None:
-    from gateway.cli.signals import stop_events
+    from gateway.process import stop_events
 
     stop, _ = stop_events()
     async with box:

@@ -10,10 +10,9 @@ import click
 from aiohttp import ClientSession
 
 from gateway.app import Gateway
-from gateway.cli.run import run_loop
-from gateway.cli.signals import stop_events
 from gateway.demo.stage import Stage
 from gateway.ports import Fact
+from gateway.process import run_loop, stop_events
 from gateway.sandbox.sensay import SUPPORT, SensaySandbox
 from gateway.sandbox.server import Sandbox
 from gateway.settings.models import Settings

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from gateway.messages import (
     Accepted,
     Arrival,
+    BotState,
     Channel,
     ConversationKey,
     Facts,
@@ -18,7 +19,7 @@ from gateway.messages import (
 )
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.notices import Notices
-from gateway.ports import BotHeard, BotState, Card, Clock, Journal, Observer, Watch
+from gateway.ports import BotHeard, Card, Clock, Journal, Observer, Watch
 from gateway.settings import Settings
 
 StateReport = Callable[[BotState, str | None], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.errors import GatewayError, Misconfigured, Transient
-from gateway.ports import BotState
+from gateway.messages import BotState
 
 FIRST, CAP = 1.0, 60.0
 """Backoff of ordinary trouble, seconds."""

@@ -1,4 +1,4 @@
-"""The two listeners: public (widget, webhooks) and admin (health, metrics, status). Platforms bring their own routes."""
+"""The two listeners: public (widget, webhooks) and admin (health, status); platforms bring their own routes."""
 
 from __future__ import annotations
 
