@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Literal
 
 from aiohttp import web
 
 from adapters.webhook.adapter import WebhookAdapter
 from adapters.webhook.render import WebhookRenderer
 from adapters.webhook.routes import Hooks
+from gateway.messages import PlatformName
 from gateway.ports import Fleet
 from gateway.settings import Settings
 from gateway.settings.models import WebhookSettings
@@ -24,7 +24,7 @@ __all__ = ["WebhookAdapter", "WebhookPlatform", "WebhookRenderer", "platform"]
 class WebhookPlatform:
     """All webhooks: one set of routes."""
 
-    name: Literal["webhook"] = "webhook"
+    name: PlatformName = "webhook"
 
     def __init__(self, base_url: str | None) -> None:
         self.renderer = WebhookRenderer()
