@@ -9,6 +9,10 @@ from typing import Literal, Protocol
 Algorithm = Literal["sliding", "fixed", "bucket"]
 
 
+_WHOLE = 1 - 1e-6
+"""A token, less what adding up fractions loses."""
+
+
 class Limiter(Protocol):
     """Counts what it lets through; what it refuses costs nothing."""
 
@@ -73,7 +77,7 @@ class Bucket:
     def wait(self, now: float) -> float:
         self._tokens = min(float(self._limit), self._tokens + (now - self._at) * self._rate)
         self._at = now
-        return 0.0 if self._tokens >= 1 else (1 - self._tokens) / self._rate
+        return 0.0 if self._tokens >= _WHOLE else (1 - self._tokens) / self._rate
 
     def take(self, now: float) -> None:  # noqa: ARG002 - `wait` has filled the bucket up to now
         self._tokens -= 1

@@ -44,15 +44,15 @@ def passages(markdown: str) -> Iterator[Passage]:
         also = " ".join(_ALSO.findall(body))
         lead = ""
         for block in _BLOCK.findall(_ALSO.sub("", body)):
-            text = lead + block.strip()
-            lead = ""
-            if text.endswith(":") and "\n" not in text:
-                lead = text + "\n\n"
-            elif _STRUCTURED.match(block):
-                yield Passage(heading.strip("# "), also, text, structured=True)
-            else:
-                for sentence in _SENTENCE_END.split(text):
-                    yield Passage(heading.strip("# "), also, sentence, structured=False)
+            if _STRUCTURED.match(block):
+                yield Passage(heading.strip("# "), also, lead + block.strip(), structured=True)
+                lead = ""
+                continue
+            *sentences, last = _SENTENCE_END.split(lead + block.strip())
+            leads = last.endswith(":")
+            lead = f"{last}\n\n" if leads else ""
+            for sentence in sentences if leads else [*sentences, last]:
+                yield Passage(heading.strip("# "), also, sentence, structured=False)
 
 
 def terms(question: str) -> list[str]:
@@ -97,9 +97,11 @@ class Knowledge:
         return [number for number, passage in enumerate(self._passages) if passage.section == section][:2]
 
     def _best(self, section: str, words: list[str]) -> list[int]:
-        """The best passage that has all the words, with its successor when that has them too."""
+        """The best passage that has all the words, with its successor when that has them too or is what it leads to."""
         best, *others = self._matches("body", words, every=True, section=section)
-        return [best, best + 1] if best + 1 in others else [best]
+        following = self._passages[best + 1] if best + 1 < len(self._passages) else None
+        shows = following is not None and following.section == section and following.structured
+        return [best, best + 1] if shows or best + 1 in others else [best]
 
     def _sections(self, columns: str, word: str) -> set[str]:
         return {self._passages[number].section for number in self._matches(columns, [word])}

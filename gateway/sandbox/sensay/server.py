@@ -85,7 +85,7 @@ class SensaySandbox:
         self._limits = (requests_per_minute, minute), (completions_per_hour, hour)
         self._algorithm: Algorithm = algorithm
         self.latency = latency
-        self._errors: ErrorShape = errors
+        self.errors: ErrorShape = errors
         self._random = random.Random(seed)
         self._clock = clock
         self._organizations: dict[str, tuple[Organization, Gate]] = {}
@@ -189,7 +189,7 @@ class SensaySandbox:
         self, route: Route, request: web.Request, record: Received, request_id: str
     ) -> web.StreamResponse:
         """Headers, key and limits come first; a fault takes the place of what would be done after them."""
-        shape = route.errors or self._errors
+        shape = route.errors or self.errors
         completion = route.operation == "complete"
         try:
             raw = await request.read()
@@ -270,7 +270,7 @@ class SensaySandbox:
                 call.organization.completions += 1
                 return good({"content": text})
 
-            error = _fault_error(self._errors, f"req_{uuid.uuid4().hex[:20]}")
+            error = _fault_error(self.errors, f"req_{uuid.uuid4().hex[:20]}")
             return await self.faults.around(call.request, "sensay", "answer", answer, error)
 
         return complete
