@@ -138,9 +138,9 @@ class OnDisk:
         readers, self._readers = self._readers, None
         if thread is None or readers is None:
             return
-        self._jobs.put(None)
         await asyncio.to_thread(readers.shutdown)
-        self._close_readers()
+        self._close_readers()  # first: only the writer, closing last, can fold the log into the file
+        self._jobs.put(None)
         await asyncio.to_thread(thread.join)
 
     def _connect_all(self) -> apsw.Connection:

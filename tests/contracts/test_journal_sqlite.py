@@ -109,6 +109,19 @@ async def test_a_reopened_journal_goes_on_where_it_was(path: Path) -> None:
     await again.close()
 
 
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_a_closed_journal_is_one_file_with_everything_in_it(path: Path) -> None:
+    journal = await opened(path)
+    await take(journal, intake("m1"))
+    await waiting(journal)
+    await journal.close()
+
+    assert {"gateway.db", "gateway.db.lock"} == {file.name for file in _files(path.parent)}
+
+
 async def test_a_killed_process_loses_no_acknowledged_message(path: Path, child: Any) -> None:
     writer = child("""
 async def write(journal, worker):
