@@ -98,7 +98,7 @@ def _joined(before: str, after: str) -> str:
     if not before.strip():
         return before + after.lstrip(",:").removeprefix(" ")
     if before.endswith(" ") and (not after or after[0].isspace() or after[0] in ",.;:!?"):
-        return before[:-1] + after
+        return before[:-1].removesuffix(",") + after
     return before + after
 
 

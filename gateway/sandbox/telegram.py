@@ -91,6 +91,8 @@ class TelegramSandbox:
     def reset(self) -> None:
         """Forget all bots; ids go on."""
         self.webhooks.cancel()
+        for bot in self.bots.values():
+            bot.forget()
         self.bots.clear()
 
     def control_routes(self) -> list[web.RouteDef]:

@@ -78,6 +78,11 @@ class BotAccount:
         self.arrived.set()
         self.arrived = asyncio.Event()
 
+    def forget(self) -> None:
+        """End the polls that wait: this account is no more."""
+        self._poll += 1
+        self.interrupt()
+
     def confirm(self, offset: int) -> None:
         """Forget what lies before the offset; a negative one keeps only the last ones."""
         if offset < 0:

@@ -110,7 +110,7 @@ class FakeHost:
     async def publish(self, topic: str, fact: Facts) -> None:
         self.published.append((topic, fact))
 
-    async def message(self, id: str) -> Life | None:
+    async def message(self, id: str) -> Life | None:  # noqa: A002 - as in the contract
         return None
 
     async def find(self, dedupe: str) -> str | None:
