@@ -12,7 +12,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from adapters.telegram import TelegramAdapter, TelegramPlatform
+from adapters.telegram import TelegramAdapter, TelegramPlatform, polling
 from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited, Transient
 from gateway.messages import (
     Address,
@@ -296,6 +296,16 @@ async def test_network_trouble_is_told_and_survived(scene: Scene, kind: str) -> 
     assert "degraded" in [state for state, _ in scene.host.states]
     assert ["first", "second", "third"] == [said.text for said in scene.host.accepted]
     assert scene.host.clock.slept == sorted(scene.host.clock.slept)
+
+
+async def test_a_stuck_connection_is_thrown_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "GRACE", 0.1)
+    scene.sandbox.faults.add(Fault("telegram", "getUpdates", "delay", seconds=60))
+    async with scene.running():
+        await scene.says("x")
+        await scene.heard()
+
+    assert ["degraded", "ready"] == [state for state, _ in scene.host.states]
 
 
 async def test_a_flood_wait_is_kept(scene: Scene) -> None:
