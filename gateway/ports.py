@@ -24,6 +24,7 @@ from gateway.messages import (
     Head,
     Life,
     Log,
+    Message,
     Outcome,
     Part,
     PlatformName,
@@ -172,6 +173,14 @@ class Journal(Protocol):
         (`kind="record"`) are claimed the same way but do not count as in flight. The turn's messages come
         without `raw`, which stays on the row until the turn ends.
         """
+        ...
+
+    async def peek(self, message_id: str) -> Message | None:
+        """A message that still waits, with its text; None once it was claimed or ended."""
+        ...
+
+    async def notify(self, message_id: str, parts: Sequence[Part]) -> bool:
+        """Put a notice for a waiting message into the outbox: once a message, and not once it was claimed."""
         ...
 
     async def release(self, turn_id: str, lease: Lease) -> None:

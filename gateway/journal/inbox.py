@@ -17,6 +17,7 @@ from gateway.messages import (
     Deleted,
     Edited,
     Head,
+    Message,
     Moved,
     Part,
     Said,
@@ -401,6 +402,29 @@ def _head(row: Row) -> Head:
         join_key=join_key,
         deadline=deadline,
     )
+
+
+def peek(tx: Tx, message_id: str) -> Message | None:
+    row = tx.row(
+        "SELECT b.said, m.accepted_at, c.bot, c.platform, c.chat FROM messages m JOIN bodies b ON b.message = m.seq"
+        " JOIN conversations c ON c.id = m.conversation WHERE m.id = ? AND m.state = 'waiting'",
+        message_id,
+    )
+    if row is None:
+        return None
+    said, accepted_at, bot, platform, chat = row
+    key = ConversationKey(bot=bot, platform=platform, chat=chat)
+    return Message(id=message_id, said=replace(decode(said, Said), key=key), accepted_at=accepted_at)
+
+
+def notify(tx: Tx, message_id: str, parts: Sequence[Part]) -> bool:
+    message = peek(tx, message_id)
+    if message is None or tx.row("SELECT 1 FROM parts WHERE owner = ? LIMIT 1", message_id):
+        return False
+    organization = tx.value("SELECT organization FROM messages WHERE id = ?", message_id)
+    said = message.said
+    outbox.enqueue(tx, organization, said.key, said.address, parts, owner=message_id, in_reply_to=message_id)
+    return True
 
 
 def queue(tx: Tx, organization: str) -> int:

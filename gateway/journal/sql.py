@@ -24,6 +24,8 @@ from gateway.messages import (
     Head,
     Life,
     Log,
+    Message,
+    Part,
     Receipt,
     Spend,
     Turn,
@@ -63,6 +65,12 @@ class SqlJournal:
 
     async def waiting(self, organization: str, after: int = 0, limit: int = 1000) -> list[Head]:
         return await self._read(inbox.waiting, organization, after, limit)
+
+    async def peek(self, message_id: str) -> Message | None:
+        return await self._read(inbox.peek, message_id)
+
+    async def notify(self, message_id: str, parts: Sequence[Part]) -> bool:
+        return await self._write(inbox.notify, message_id, parts)
 
     async def claim(self, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
         return await self._write(turns.claim, turn_id, message_ids, lease)

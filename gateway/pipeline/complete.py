@@ -35,8 +35,9 @@ from gateway.pipeline.answer import Answering
 from gateway.pipeline.bell import Bell
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
+from gateway.pipeline.queued import Queued
 from gateway.pipeline.rendering import Rendering
-from gateway.policy.fairness import Fairness, Pick
+from gateway.policy.fairness import Estimate, Fairness, Pick
 from gateway.policy.quota import Quota, Steady
 from gateway.policy.retry import GiveUp
 from gateway.ports import (
@@ -98,6 +99,7 @@ class Dispatcher:
         self._expiries: list[tuple[float, str]] = []
         self._claimants: list[_Claimant] = []
         self._turns: set[asyncio.Task[None]] = set()
+        self._queued = Queued(tools.journal, tools.notices, tools.current, self._expect)
         self._freed: OrderedDict[ConversationKey, float] = OrderedDict()
         self._blocked_since: float | None = None
         self._draining = False
@@ -175,7 +177,7 @@ class Dispatcher:
         self._configure()
         now = self.now()
         times = [self._serve(now, "reply", "user"), self._expire(now), self._start_turns(now)]
-        times.append(self._serve(now, "record", "operator"))
+        times += [self._serve(now, "record", "operator"), self._tell_waiting(now)]
         at = min((at for at in times if at is not None), default=None)
         return None if at is None else at - now
 
@@ -194,6 +196,7 @@ class Dispatcher:
             self._start(self._drop(dropped))
         if head.kind == "ask":
             self._waiting[head.id] = head
+            self._queued.offered(head, now)
             heapq.heappush(self._expiries, (self._expires(head), head.id))
 
     def _expires(self, head: Head) -> float:
@@ -257,10 +260,19 @@ class Dispatcher:
             self.fairness.started(pick, now)
             for head in pick.heads:
                 self._waiting.pop(head.id, None)
+                self._queued.started(head)
             waited = self._waited(pick.heads[0], now)
             self._granted(kind, waited)
             self._start(self._turn(pick, slot, waited))
         return None
+
+    def _tell_waiting(self, now: float) -> float | None:
+        for head, expected in self._queued.due(now):
+            self._start(self._queued.tell(head, expected))
+        return self._queued.next_at
+
+    def _expect(self, message_id: str, now: float) -> Estimate | None:
+        return self.fairness.estimate(message_id, now, self.quota)
 
     def _take(self, now: float, kind: SpendClass, completion: bool, bot: str) -> str:
         spend_id = new_id(self.organization)

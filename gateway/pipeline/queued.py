@@ -1,0 +1,98 @@
+"""Beside the flow: whoever has to wait for quota knows it, once, with an honest estimate."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.errors import Transient
+from gateway.messages import ConversationKey, Head
+from gateway.pipeline.notices import Notices
+from gateway.policy.fairness import Estimate
+from gateway.ports import Journal
+from gateway.settings.models import Settings
+
+
+@dataclass(order=True)
+class _Look:
+    at: float
+    id: str
+    head: Head = field(compare=False)
+
+
+class Queued:
+    """Decides who is told. A message is looked at when it arrives and, if it still waits, after `queued_after`.
+
+    `expect(message_id, now)` is the fairness policy's estimate; None for a message that does not wait.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        notices: Notices,
+        current: Callable[[], Settings],
+        expect: Callable[[str, float], Estimate | None],
+    ) -> None:
+        self._journal, self._notices, self._current, self._expect = journal, notices, current, expect
+        self._looks: list[_Look] = []
+        self._told: set[tuple[ConversationKey, str]] = set()
+
+    def offered(self, head: Head, now: float) -> None:
+        """A question waits from now on."""
+        heapq.heappush(self._looks, _Look(now, head.id, head))
+
+    def started(self, head: Head) -> None:
+        """It waits no longer: the next one of this sender may be told again."""
+        self._told.discard((head.key, head.sender))
+
+    @property
+    def next_at(self) -> float | None:
+        """When to call `due` again."""
+        return self._looks[0].at if self._looks else None
+
+    def due(self, now: float) -> list[tuple[Head, Estimate]]:
+        """Who has to be told now."""
+        tell = []
+        while self._looks and self._looks[0].at <= now:
+            head = heapq.heappop(self._looks).head
+            after = self._after(head)
+            expected = self._expect(head.id, now)
+            if expected is None or after is None or (head.key, head.sender) in self._told:
+                continue
+            if expected.seconds > after:
+                self._told.add((head.key, head.sender))
+                tell.append((head, expected))
+            elif now < head.accepted_at + after:
+                heapq.heappush(self._looks, _Look(head.accepted_at + after, head.id, head))
+        return tell
+
+    def _after(self, head: Head) -> float | None:
+        bot = self._current().bots.get(head.key.bot)
+        return bot.queued_after if bot else None
+
+    async def tell(self, head: Head, expected: Estimate) -> None:
+        """On the web an event of the stream, elsewhere a message; a webhook's caller sees the status."""
+        seconds = round(expected.seconds)
+        if head.key.platform == "web":
+            fact = {"type": "queued", "position": expected.position, "seconds": seconds}
+            await self._journal.publish(f"conversation/{head.key}", fact)
+            return
+        if head.key.platform == "webhook":
+            return
+        try:
+            message = await self._journal.peek(head.id)
+            if message is None:
+                return
+            said = message.said
+            parts = self._notices.parts(
+                said.key.bot,
+                said.key.platform,
+                "queued",
+                said.address,
+                locale=said.sender.locale,
+                seconds=seconds,
+            )
+            await self._journal.notify(head.id, parts)
+        except Transient:
+            return
