@@ -20,6 +20,7 @@ from gateway.settings.models import WebSettings
 class WebAdapter:
     """Keeps a bot's settings and session key for the routes while its channel runs."""
 
+    idempotent = True  # nothing is sent: readers find the part in the journal
     typing_every = 4.0
 
     def __init__(self, bot: str, section: WebSettings) -> None:

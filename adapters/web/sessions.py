@@ -11,15 +11,19 @@ import base64
 import hashlib
 import hmac
 import secrets
+import warnings
 
 import jwt
 import msgspec
+from jwt.warnings import InsecureKeyLengthWarning
 
 from adapters.http import Problem
 
 LIFETIME = 7 * 86_400.0
 IDENTITY_LIFETIME = 3600.0
 _SKEW = 60.0
+# how good a site's secret is can be said once, by `check`; not on stderr with every request
+warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)
 _PREFIX = "v1"
 
 

@@ -1,4 +1,4 @@
-"""A gateway as the web platform sees it: the real journal in memory, a host over it, time by hand, answers on demand."""
+"""A gateway as the web platform sees it: a real journal in memory, time by hand, answers on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adapters.web.adapter import WebAdapter, WebPlatform
 from adapters.web.stream import Pace
 from gateway.journal import open_journal
 from gateway.messages import Accepted, Address, Arrival, Channel, ConversationKey, Ending, Part, Reply, Spend
-from gateway.ports import Card, Intake
+from gateway.ports import Bounds, Card, Intake
 from gateway.settings.models import WebSettings
 from tests.clock import FakeClock
 
@@ -56,6 +56,7 @@ class WebHost:
                     arrival=arrival,
                     verdict=self.verdict,
                     endings=self.endings,
+                    bounds=Bounds(per_conversation=1000, user_limit=None),
                 )
                 for arrival in arrivals
             ]
@@ -125,9 +126,11 @@ class Site:
 
 
 @asynccontextmanager
-async def running_site(pace: Pace | None = None, **options: Any) -> AsyncIterator[Site]:
+async def running_site(
+    pace: Pace | None = None, *, now: float = 1_700_000_000.0, **options: Any
+) -> AsyncIterator[Site]:
     """A site with one bot, `support`, on a free port."""
-    clock = FakeClock()
+    clock = FakeClock(now)
     journal = open_journal("memory:", clock)
     await journal.open()
     site = Site(journal, clock, pace or Pace(), **options)

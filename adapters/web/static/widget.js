@@ -632,7 +632,6 @@ class SensayChat extends HTMLElement {
 
   /** @param {string} what @param {any} data */
   hear(what, data) {
-    if (!this.root && what !== 'card') return;
     if (what === 'message') this.message(data);
     else if (what === 'typing') this.typing(6000);
     else if (what === 'queued') this.typing(20000, data.seconds > 0 ? `${say('queued')} · ${Math.ceil(data.seconds)} s` : say('queued'));
