@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from aiohttp import web
@@ -122,11 +123,11 @@ class DiscordSandbox:
 
     async def _say(self, request: web.Request) -> web.Response:
         try:
-            said = await request.json()
+            said, now = await request.json(), time.time()
             message = await self.say(request.match_info["token"], said)
         except (ValueError, TypeError, AttributeError) as error:
             return web.json_response({"error": f"not a message: {error}"}, status=422)
-        return web.json_response({"id": message["id"], "channel": message["channel_id"]})
+        return web.json_response({"id": message["id"], "channel": message["channel_id"], "at": now})
 
     async def _sent(self, request: web.Request) -> web.Response:
         return web.json_response({"items": self.world.bot(request.match_info["token"]).sent})

@@ -108,11 +108,12 @@ class TelegramSandbox:
     async def _control_say(self, request: web.Request) -> web.Response:
         bot = self.bot(request.match_info["token"])
         try:
-            number = bot.hear(await request.json())
+            body, now = await request.json(), time.time()
+            number = bot.hear(body)
         except (TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": f"not a message: {error}"}, status=400)
         self.webhooks.wake(bot)
-        return web.json_response({"id": number})
+        return web.json_response({"id": number, "at": now})
 
     async def _control_sent(self, request: web.Request) -> web.Response:
         return web.json_response({"items": self.sent(request.match_info["token"])})

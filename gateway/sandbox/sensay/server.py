@@ -173,7 +173,7 @@ class SensaySandbox:
             self._remember(record)
             request_id = f"req_{uuid.uuid4().hex[:20]}"
             response = await self._checked(route, request, record, request_id)
-            record.status = response.status
+            record.status, record.answered_at = response.status, self._clock()
             response.headers.setdefault("X-API-Version", request.headers.get("X-API-Version", API_VERSION))
             response.headers.setdefault("X-Request-Id", request_id)
             return response

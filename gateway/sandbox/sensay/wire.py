@@ -48,7 +48,9 @@ def refuse(refusal: Refusal, shape: ErrorShape, request_id: str) -> web.Response
 
 @dataclass
 class Received:
-    """A request as it came, less its secrets. `status` stays None when the connection was cut without an answer."""
+    """A request as it came, less its secrets. `status` and `answered_at` stay None when the connection was cut without an
+    answer.
+    """
 
     operation: str
     method: str
@@ -58,6 +60,7 @@ class Received:
     organization: str = ""
     body: Any = None
     status: int | None = None
+    answered_at: float | None = None
 
 
 def received(operation: str, request: web.Request, at: float) -> Received:
