@@ -48,8 +48,8 @@ def refuse(refusal: Refusal, shape: ErrorShape, request_id: str) -> web.Response
 
 @dataclass
 class Received:
-    """A request as it came, less its secrets. `status` and `answered_at` stay None when the connection was cut without an
-    answer.
+    """A request as it came, less its secrets. `status` and `answered_at` stay None when the connection was cut without
+    an answer.
     """
 
     operation: str
