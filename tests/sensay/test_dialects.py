@@ -183,7 +183,7 @@ async def test_a_dialect_without_records_says_so_and_spends_nothing(dialect: str
 async def test_a_reload_to_another_dialect_is_seen_by_the_next_question():
     async with world() as sensay:
         await sensay.ask()
-        sensay._sensay["dialect"] = "generic"
+        sensay.reload(dialect="generic")
         await sensay.ask()
 
         assert f"{R}/chat/completions" == sensay.requests[-1].path

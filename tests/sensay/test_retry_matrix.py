@@ -29,7 +29,7 @@ QUESTION = "When are you open, dear Mr Confidential?"
 @pytest.fixture
 async def sensay() -> AsyncIterator[World]:
     """A world whose user is known already."""
-    async with world(timeout="0.3s") as made:
+    async with world() as made:
         await made.ask("hello")
         made.admitted.clear()
         made.facts.clear()
@@ -192,7 +192,8 @@ async def test_the_servers_own_limiter_is_understood():
 
 
 async def test_no_answer_in_time_is_ambiguous_and_found_later(sensay: World):
-    sensay.fault("answer", "delay", seconds=0.5)
+    sensay.reload(timeout="1s")
+    sensay.fault("answer", "delay", seconds=1.5)
     question = sensay.question(QUESTION)
 
     assert type(await failing(sensay)) is Ambiguous

@@ -51,7 +51,7 @@ class World:
         self.admitted: list[tuple[SpendClass, bool]] = []
         self.memory: dict[tuple[str, str], bytes] = {}
         self.secret = SECRET
-        self._sensay = {"base_url": box.url, "timeout": "2s"} | sensay
+        self._sensay = {"base_url": box.url, "timeout": "10s"} | sensay
         self.completions = self.client()
 
     def client(self) -> SensayClient:
@@ -63,6 +63,10 @@ class World:
             recall=self._recall,
             remember=self._remember,
         )
+
+    def reload(self, **sensay: Any) -> None:
+        """Other settings from the next request on."""
+        self._sensay |= sensay
 
     def settings(self) -> Settings:
         return Settings.model_validate(
