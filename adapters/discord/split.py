@@ -18,16 +18,21 @@ _LONGEST_LANGUAGE = 24
 """A longer description of a code block is not repeated when it is opened again."""
 _GAP = regex.compile(r"\A(?:(?:[ \t]*\n)+|[ \t]+)")
 """What is left of a cut in running text: the blank line or space that it was made at."""
+_MARKER = r"[ \t>]*```"
+_AHEAD = regex.compile(_MARKER)
 _PREFERENCES = (
     (regex.compile(r"\n[ \t]*\n"), 0.3),
     (regex.compile(r"\n"), 0.3),
-    (regex.compile(r"(?<=[.!?…。！？])\s"), 0.3),
-    (regex.compile(r"\s"), 0.1),
+    (regex.compile(rf"(?<=[.!?…。！？])[^\S\n](?!{_MARKER})"), 0.3),
+    (regex.compile(rf"\n|[^\S\n](?!{_MARKER})"), 0.1),
 )
-"""Where to cut, and the share of the room that a cut must at least use to be worth its place."""
+"""Where to cut, and the share of the room that a cut must at least use to be worth its place.
+
+Never within a line before three backticks: at the start of a message they would mean something else.
+"""
 _IN_CODE = _PREFERENCES[1:2]
 _WINDOW = 256
-"""How far back the boundaries between graphemes are looked for."""
+"""How far around the end of the room is looked."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ def _next(rest: str, fence: Fence | None, limit: int) -> tuple[str, str, Fence |
         return whole, "", None
     cut = _cut(rest, limit - len(opening) - _reserve(rest[:limit], fence), inside=fence is not None)
     inside = _after(rest[:cut], fence)
-    if inside is not fence and (start := _last_opening(rest[:cut])):
-        cut, inside = start, None
+    start = _last_line(rest[:cut])
+    if inside and start and _after(rest[:start], fence) is None:
+        cut, inside = start, None  # it would open with nothing in it
     piece, left = rest[:cut], rest[cut:]
     if inside is None:
         return opening + piece.rstrip(), _GAP.sub("", left), None
@@ -104,15 +110,15 @@ def _reserve(text: str, fence: Fence | None) -> int:
     return longest + len("\n```") if prefixes or fence else 0
 
 
-def _last_opening(piece: str) -> int | None:
-    """Where the code block that is open at the end began, if nothing but its first line would go along."""
-    start = piece.rstrip("\n").rfind("\n") + 1
-    return start if start and _FENCE.match(piece[start:].rstrip("\n")) else None
+def _last_line(piece: str) -> int:
+    """Where the last line begins."""
+    return piece.rstrip("\n").rfind("\n") + 1
 
 
 def _cut(text: str, room: int, *, inside: bool) -> int:
     for pattern, least in _IN_CODE if inside else _PREFERENCES:
-        *_, last = (None, *(found.start() for found in pattern.finditer(text, int(room * least), room + 1)))
+        found = pattern.finditer(text, int(room * least), room + _WINDOW)  # lookaheads see past the room
+        *_, last = (None, *(match.start() for match in found if match.start() <= room))
         if last is not None:
             return int(last)
     return _between_characters(text, room)
@@ -121,8 +127,9 @@ def _cut(text: str, room: int, *, inside: bool) -> int:
 def _between_characters(text: str, room: int) -> int:
     """The last boundary between two graphemes, unless one alone is longer than any message."""
     start = max(0, room - _WINDOW)
-    ends = [start + found.end() for found in regex.finditer(r"\X", text[start : room + _WINDOW])]
-    return max((end for end in ends if start < end <= room), default=room)
+    ends = (start + found.end() for found in regex.finditer(r"\X", text[start : room + _WINDOW]))
+    good = (end for end in ends if start < end <= room and not _AHEAD.match(text, end))
+    return max(good, default=room)
 
 
 def _closed(text: str, fence: Fence | None) -> str:

@@ -29,6 +29,8 @@ class Wire:
     request: web.Request
     deflate: zlib._Compress | None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    left: bool = False
+    """Closed by us: that ends no session."""
 
     async def send(self, payload: Json) -> None:
         """Send, in order; a connection that is gone is not an error."""
@@ -44,6 +46,7 @@ class Wire:
                 return
 
     async def close(self, code: int) -> None:
+        self.left = True
         await self.socket.close(code=code)
 
 
@@ -104,6 +107,7 @@ class GatewaySandbox:
     def drop(self) -> None:
         """Cut every connection without a close frame; sessions stay."""
         for wire in list(self.wires):
+            self._detach(wire)
             hang_up(wire.request)
 
     async def close(self, code: int) -> None:
@@ -157,11 +161,16 @@ class GatewaySandbox:
             self._part(session, wire, socket.close_code)
         return socket
 
+    def _detach(self, wire: Wire) -> None:
+        for session in self.sessions.values():
+            if session.wire is wire:
+                session.wire = None
+
     def _part(self, session: Session | None, wire: Wire, code: int | None) -> None:
         if session is None or session.wire is not wire:
             return
         session.wire = None
-        if code in ENDING_CODES:
+        if code in ENDING_CODES and not wire.left:
             self.sessions.pop(session.id, None)
 
     async def _heard(self, wire: Wire, message: Json, session: Session | None) -> Session | None:
