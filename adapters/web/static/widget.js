@@ -98,6 +98,7 @@ class Client {
     /** @type {Outgoing[]} */ this.outbox = [];
     this.last = '';
     this.wanted = false;
+    /** @type {Promise<void> | undefined} */ this.starting = undefined;
     /** @type {Set<() => void>} */ this.sleepers = new Set();
     this.load();
   }
@@ -419,12 +420,18 @@ textarea:focus{outline:2px solid transparent;border-color:var(--link);box-shadow
 `;
 
 class SensayChat extends HTMLElement {
+  constructor() {
+    super();
+    /** @type {Map<string, any>} */ this.shown = new Map();
+    this.born = this.unread = 0;
+    this.opened = this.awaiting = false;
+  }
+
   connectedCallback() {
     if (this.client || !this.opt('bot')) return;
-    /** @type {Map<string, any>} */ this.shown = new Map();
     this.born = Date.now();
     this.opened = this.awaiting = false;
-    this.unread = 0;
+    this.shown.clear();
     this.client = new Client(this.getAttribute('base') || BASE, this.opt('bot'), this.opt('storage'), (what, data) => this.hear(what, data));
     this.draw();
     this.dress();
