@@ -137,7 +137,7 @@ async def test_a_body_without_a_length_is_bounded_too(visitor: Visitor, host: We
 async def test_a_compressed_body_is_not_unpacked(visitor: Visitor) -> None:
     response = await visitor.say("x", **{"Content-Encoding": "gzip"})
 
-    assert response.status in (400, 415)
+    assert response.status in (400, 415)  # the parser may see first that it is no gzip
 
 
 async def test_a_journal_that_cannot_write_is_said_so(visitor: Visitor, host: WebHost) -> None:
@@ -160,7 +160,7 @@ async def test_a_fault_of_ours_is_a_problem_with_a_reference(visitor: Visitor, h
     assert "secret detail" not in str(body)
 
 
-async def test_a_full_queue_is_answered_and_repeats_say_the_same(visitor: Visitor, host: WebHost) -> None:
+async def test_a_denied_visitor_is_told_so_and_repeats_say_the_same(visitor: Visitor, host: WebHost) -> None:
     host.endings = {"denied": (Part(text="Not here.", purpose="notice", notice="denied"),)}
     host.verdict = "deny"
     first = await visitor.say("Hello", key="k")
