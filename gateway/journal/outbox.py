@@ -87,7 +87,7 @@ def claim(tx: Tx, channel: Channel, lease: Lease, limit: int) -> list[Delivery]:
     )
     for (id_,) in due:
         tx.run(
-            "UPDATE parts SET state = 'sending', sending_at = ?, token = ?, not_before = NULL, attempt = attempt + 1"
+            "UPDATE parts SET state = 'sending', sending_at = ?, token = ?, attempt = attempt + 1"
             " WHERE id = ?",
             tx.now,
             lease.token,
@@ -242,13 +242,13 @@ def inherit(tx: Tx, channel: Channel, lease: Lease) -> list[Delivery]:
 
 
 def redirect(tx: Tx, moved: Moved) -> None:
-    """Open parts of the old lane go to the new address, behind nothing that held the old one back."""
-    where = (moved.old.bot, moved.old.platform, moved.old_to)
+    """Open parts of the old lane go to the new address; what held the old lane back does not hold them."""
     tx.run(
-        "UPDATE parts SET lane = ?4, address = ?5 WHERE bot = ?1 AND platform = ?2 AND lane = ?3 AND ended_at IS NULL",
-        *where,
+        "UPDATE parts SET lane = ?, address = ? WHERE bot = ? AND platform = ? AND lane = ? AND ended_at IS NULL",
         moved.address.to,
         encode(moved.address),
+        moved.old.bot,
+        moved.old.platform,
+        moved.old_to,
     )
-    tx.run("DELETE FROM postponed WHERE bot = ? AND platform = ? AND lane = ?", *where)
     _wake(tx, moved.old)

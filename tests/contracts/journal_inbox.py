@@ -248,6 +248,13 @@ class BoundsContract:
             "recorded",
         ]
 
+    async def test_one_kind_of_notice_does_not_use_up_another(self, journal: Journal) -> None:
+        limited = {"bounds": Bounds(user_limit=(1, 10.0)), "endings": notices("limited")}
+        batch = [intake("m1", verdict="deny", endings=notices("denied"))]
+        batch += [intake(id_, **limited) for id_ in ("m2", "m3")]
+
+        assert [True, False, True] == [accepted.notice for accepted in await journal.accept(batch)]
+
     async def test_a_denied_user_is_told_once_an_hour_and_the_text_is_not_kept(
         self, journal: Journal, desk: Desk, clock: FakeClock
     ) -> None:
@@ -327,6 +334,21 @@ class AmendmentContract:
         assert [("one", "c2", key("c2")), ("Hello!", "c2", key("c2"))] == [
             (delivery.part.text, delivery.address.to, delivery.key) for delivery in (first, second)
         ]
+
+    async def test_a_moved_part_under_way_holds_the_lane_it_came_to(
+        self, journal: Journal, desk: Desk, clock: FakeClock
+    ) -> None:
+        await take(journal, intake("m2", said(chat="c2")), intake("m1"))
+        await desk.answer("m2", "waits")
+        await desk.answer("m1", "under way")
+        await journal.postpone(CHANNEL, desk.parts, clock.now() + 1.0, lane="c2")
+        [under_way] = await desk.outgoing()
+        await take(journal, intake("v1", _moved()))
+        await clock.advance(1.0)
+
+        assert [] == await desk.outgoing()
+        await desk.sent(under_way)
+        assert ["waits"] == [delivery.part.text for delivery in await desk.outgoing()]
 
     async def test_a_chat_moves_into_one_that_is_known_already(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"), intake("m2", said("old")), intake("n1", said("new", "c2")))

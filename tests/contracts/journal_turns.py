@@ -182,6 +182,9 @@ class TurnContract:
             await journal.claim("t0", ["m0"], old)
             asked = await journal.claim("t1", ["m1"], old)
             await journal.asked("t1", old, spend("s1"))
+        for _ in range(3):  # the stranger's token is the greatest
+            async with journal.hold("dispatcher/umbrella"):
+                pass
         async with journal.hold("dispatcher/umbrella") as stranger, journal.hold("dispatcher/acme") as new:
             await journal.claim("t2", ["m2"], new)
 

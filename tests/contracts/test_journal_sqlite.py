@@ -309,6 +309,23 @@ async def test_a_write_that_does_not_fit_is_refused_alone_or_with_its_group(path
     await journal.close()
 
 
+async def test_the_raw_update_goes_with_its_turn(path: Path) -> None:
+    async def raw() -> list[Any]:
+        return await journal._database.read(
+            0.0, lambda tx: tx.rows("SELECT raw FROM bodies ORDER BY message")
+        )
+
+    journal = await opened(path)
+    await take(journal, intake("m1", said(raw="{1}")), intake("m2", said(raw="{2}"), verdict="answer"))
+    async with journal.hold("dispatcher/acme") as lease:
+        await journal.claim("t1", ["m1"], lease)
+        assert [("{1}",), (None,)] == await raw()
+        await journal.finish("t1", lease, Ending(outcome="failed"))
+
+    assert [(None,), (None,)] == await raw()
+    await journal.close()
+
+
 async def test_writes_that_queue_up_share_one_commit(path: Path) -> None:
     journal = await opened(path)
     commits: list[int] = []
