@@ -492,10 +492,12 @@ class Platform(Protocol):
 
 # --- Sensay ---
 
-Admit: TypeAlias = Callable[[SpendClass, bool], Awaitable[None]]
-"""`await admit(kind, completion)` before every single upstream request: waits for quota and records the
-spend.
-"""
+Left: TypeAlias = Callable[[], None]
+"""Call it when the request has been written to the network: the budget's windows count from then."""
+
+Admit: TypeAlias = Callable[[SpendClass, bool], Awaitable[Left]]
+"""`left = await admit(kind, completion)` before every single upstream request: waits for quota and records the
+spend."""
 
 
 class Completions(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gateway.messages import Spend, SpendClass, Turn
-from gateway.ports import Clock, Journal, Lease
+from gateway.ports import Clock, Journal, Lease, Left
 
 
 class Budget(Protocol):
@@ -39,7 +39,7 @@ class Admission:
         self.last_spend: str | None = None
         self._lease, self._journal, self._clock, self._budget = lease, journal, clock, budget
 
-    async def __call__(self, kind: SpendClass, completion: bool) -> None:
+    async def __call__(self, kind: SpendClass, completion: bool) -> Left:
         """Admit one request. Raises Transient when it cannot be written down: then it must not leave."""
         self.settle()
         spend_id = await self._slot(kind, completion)
@@ -58,6 +58,7 @@ class Admission:
         self.requests += 1
         self.last_spend = spend_id
         self._budget.sent(spend_id)
+        return lambda: self._budget.sent(spend_id)
 
     async def _slot(self, kind: SpendClass, completion: bool) -> str:
         if self.slot is not None and completion == (kind == "reply") and kind in {"reply", "record"}:

@@ -12,6 +12,7 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from gateway.errors import GatewayError, RateLimited, Superseded, Transient
@@ -45,6 +46,7 @@ from gateway.ports import (
     Completions,
     Journal,
     Lease,
+    Left,
     Noted,
     Observer,
     QuotaGranted,
@@ -99,6 +101,7 @@ class Dispatcher:
         self._expiries: list[tuple[float, str]] = []
         self._claimants: list[_Claimant] = []
         self._turns: set[asyncio.Task[None]] = set()
+        self._flying: set[ConversationKey] = set()
         self._queued = Queued(tools.journal, tools.notices, tools.current, self._expect)
         self._freed: OrderedDict[ConversationKey, float] = OrderedDict()
         self._blocked_since: float | None = None
@@ -154,7 +157,7 @@ class Dispatcher:
         self.quota.restore(await journal.spent_since(self.organization, past), self.now())
         for turn in await journal.inherit_turns(lease):
             self._tools.presence.begin(turn.key, turn.address, turn.id)
-            self.fairness.started_key(turn.key)
+            self._fly(turn.key)
             self._start(self._resume(turn))
 
     async def _stop_turns(self) -> None:
@@ -235,15 +238,25 @@ class Dispatcher:
         return None
 
     def _expire(self, now: float) -> float | None:
-        while self._expiries:
-            at, message_id = self._expiries[0]
-            if at > now:
-                return at
-            heapq.heappop(self._expiries)
-            head = self._waiting.get(message_id)
-            if head is not None:
-                self._start(self._expired(head))
-        return None
+        """End what waited too long. While its conversation has a turn in flight it keeps waiting: the next one may
+        still take it.
+        """
+        late: dict[ConversationKey, list[Head]] = {}
+        while self._expiries and self._expiries[0][0] <= now:
+            head = self._waiting.get(heapq.heappop(self._expiries)[1])
+            if head is None:
+                continue
+            if head.key in self._flying:
+                heapq.heappush(self._expiries, (now + 1.0, head.id))
+            else:
+                late.setdefault(head.key, []).append(head)
+        for key, heads in late.items():
+            for head in heads:
+                self._leaves(head)
+                self.fairness.remove(head.id)
+            self._fly(key)
+            self._start(self._expired(heads))
+        return self._expiries[0][0] if self._expiries else None
 
     def _start_turns(self, now: float) -> float | None:
         """Start what fairness and quota let go."""
@@ -258,13 +271,24 @@ class Dispatcher:
             kind: SpendClass = "reply" if pick.kind == "ask" else "record"
             slot = self._take(now, kind, kind == "reply", pick.bot)
             self.fairness.started(pick, now)
+            if pick.kind == "ask":
+                self._flying.add(pick.key)
             for head in pick.heads:
-                self._waiting.pop(head.id, None)
-                self._queued.started(head)
+                self._leaves(head)
             waited = self._waited(pick.heads[0], now)
             self._granted(kind, waited)
             self._start(self._turn(pick, slot, waited))
         return None
+
+    def _fly(self, key: ConversationKey) -> None:
+        """A turn of the conversation is in flight that fairness did not choose."""
+        self._flying.add(key)
+        self.fairness.started_key(key)
+
+    def _leaves(self, head: Head) -> None:
+        """It waits no longer."""
+        self._waiting.pop(head.id, None)
+        self._queued.started(head)
 
     def _tell_waiting(self, now: float) -> float | None:
         for head, expected in self._queued.due(now):
@@ -327,6 +351,7 @@ class Dispatcher:
             turn = await self._claim(ids, lease)
             if turn is None:
                 self.quota.refund(slot)
+                self._start(self._look_again(pick))
                 return
             admission = self._admission(turn, lease, slot)
             if pick.kind == "record":
@@ -345,18 +370,25 @@ class Dispatcher:
         finally:
             self._free(turn.key)
 
-    async def _expired(self, head: Head) -> None:
-        """Waited too long. While its conversation has a turn in flight it keeps waiting: the next one may still take
-        it.
+    async def _look_again(self, pick: Pick) -> None:
+        """It could not be claimed: its senders took it back, or its chat became another one that has a turn in
+        flight. In that case it waits on.
         """
-        turn = await self._claim([head.id], self._lease_now())
-        if turn is None:
-            if head.id in self._waiting:
-                heapq.heappush(self._expiries, (self.now() + 1.0, head.id))
-            return
-        self._waiting.pop(head.id, None)
-        self.fairness.remove(head.id)
-        await self._finish(turn, Ending(outcome="expired", cause="waited too long for its turn"), 0.0, 0.0)
+        await self._tools.clock.sleep(1.0)
+        for head in pick.heads:
+            if await self._surely(partial(self._tools.journal.peek, head.id)) is not None:
+                self._offer(head, self.now())
+
+    async def _expired(self, heads: list[Head]) -> None:
+        """These of one conversation waited too long."""
+        ending = Ending(outcome="expired", cause="waited too long for its turn")
+        try:
+            for head in heads:
+                turn = await self._claim([head.id], self._lease_now())
+                if turn is not None:
+                    await self._finish(turn, ending, 0.0, 0.0)
+        finally:
+            self._free(heads[0].key)
 
     async def _drop(self, head: Head) -> None:
         """A context record that had to make room for newer ones."""
@@ -470,21 +502,23 @@ class Dispatcher:
 
     async def profile(self, replica: str) -> Profile:
         """What Sensay knows of a replica; one request at most, of the lowest class. Raises GatewayError."""
+        spent: list[str] = []
 
-        async def admit(kind: SpendClass, completion: bool) -> None:
+        async def admit(kind: SpendClass, completion: bool) -> Left:
             spend_id = await self.slot(kind, completion, "")
             now = self._tools.clock.now()
-            await self._tools.journal.spend(
-                Spend(
-                    id=spend_id,
-                    organization=self.organization,
-                    kind=kind,
-                    completion=completion,
-                    at=now,
-                )
+            spend = Spend(
+                id=spend_id, organization=self.organization, kind=kind, completion=completion, at=now
             )
+            await self._tools.journal.spend(spend)
+            spent.append(spend_id)
+            return lambda: self.sent(spend_id)
 
-        return await self._tools.completions.profile(self.organization, replica, admit)
+        try:
+            return await self._tools.completions.profile(self.organization, replica, admit)
+        finally:
+            for spend_id in spent:
+                self.settled(spend_id)
 
     def _admission(self, turn: Turn, lease: Lease, slot: str | None) -> Admission:
         return Admission(turn, lease, self._tools.journal, self._tools.clock, self, slot)
@@ -506,6 +540,7 @@ class Dispatcher:
         self.fairness.finished(key, now, kind)
         if kind == "record":
             return
+        self._flying.discard(key)
         self._freed[key] = now
         self._freed.move_to_end(key)
         if len(self._freed) > 10_000:

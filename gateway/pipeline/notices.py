@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.messages import Address, Part, PlatformName, Profile, Purpose, Reply, TextName
+from gateway.pipeline.rendering import plain
 from gateway.policy import texts
 from gateway.ports import Renderer
 from gateway.settings.models import Bot, Settings
 
+MOST = 10
+"""Parts of a fixed text."""
 _PURPOSE: dict[TextName, Purpose] = {"failed": "error", "quota": "error", "greeting": "greeting"}
 
 
@@ -51,4 +54,7 @@ class Notices:
             text = texts.failed(text, reference)
         said = texts.fill(text, reference=reference, seconds=seconds)
         reply = Reply(text=said, purpose=_PURPOSE.get(name, "notice"), notice=name)
-        return tuple(self._renderer(platform).render(reply, address))
+        try:
+            return tuple(self._renderer(platform).render(reply, address))
+        except Exception:  # noqa: BLE001 - an operator's text that cannot be formatted must not keep messages out
+            return plain(reply, MOST)

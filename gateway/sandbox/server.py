@@ -70,7 +70,9 @@ class Sandbox:
         self.discord.gateway_url = self.discord_gateway_url
 
     async def stop(self) -> None:
+        """Hang up on everybody, waiting long polls too."""
         if self._runner is not None:
+            self.reset()
             await self._runner.cleanup()
             self._runner = None
 

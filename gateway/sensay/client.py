@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.errors import GatewayError, Permanent
 from gateway.messages import Profile, Question, Reply, decode, encode
-from gateway.ports import Admit, Clock, Observer, UpstreamAnswered
+from gateway.ports import Admit, Clock, Left, Observer, UpstreamAnswered
 from gateway.sensay.dialects import DIALECTS, ENSURE_USER, PROFILE, Dialect, Operation, channel_of
 from gateway.sensay.failures import (
     Unauthorized,
@@ -75,9 +75,9 @@ class SensayClient:
     async def find(self, question: Question, since: float, admit: Admit) -> Reply | Literal["pending"] | None:
         """Look the question up in its channel's history. Raises Transient when the history cannot be had now."""
         operation = self._dialect.history[channel_of(question.platform)]
-        await admit(operation.kind, operation.completion)
+        left = await admit(operation.kind, operation.completion)
         try:
-            answered = await self._exchange(operation, question)
+            answered = await self._exchange(operation, question, left)
         except Unauthorized:
             return None  # a user that Sensay does not know has asked nothing
         ahead = 0.0 if answered.date is None else answered.date - self._clock.now()
@@ -99,8 +99,8 @@ class SensayClient:
         with suppress(GatewayError, msgspec.DecodeError):
             if (known := await self._recall(PROFILES, key)) is not None:
                 return decode(known, Profile)
-        await admit(PROFILE.kind, PROFILE.completion)
-        answered = await self._send(PROFILE, organization, {"replica": replica}, {}, None)
+        left = await admit(PROFILE.kind, PROFILE.completion)
+        answered = await self._send(PROFILE, organization, {"replica": replica}, {}, None, left)
         profile = _profile(answered.value)
         with suppress(GatewayError):
             await self._remember(PROFILES, key, encode(profile), ttl=PROFILE_TTL)
@@ -117,37 +117,38 @@ class SensayClient:
 
     async def _for_user(self, operation: Operation[T], question: Question, admit: Admit) -> _Answered[T]:
         """One provisioning round: refused, created, repeated."""
-        await admit(operation.kind, operation.completion)
+        left = await admit(operation.kind, operation.completion)
         sent_at = self._clock.now()
         try:
-            return await self._exchange(operation, question)
+            return await self._exchange(operation, question, left)
         except Unauthorized:
             await self._create_user(question, sent_at, admit)
-        await admit(operation.kind, operation.completion)
+        left = await admit(operation.kind, operation.completion)
         try:
-            return await self._exchange(operation, question)
+            return await self._exchange(operation, question, left)
         except Unauthorized as error:
             raise Permanent("Sensay refuses the user that it has just created", **error.context) from error
 
     async def _create_user(self, question: Question, refused_at: float, admit: Admit) -> None:
         async def create() -> None:
-            await admit(ENSURE_USER.kind, ENSURE_USER.completion)
+            left = await admit(ENSURE_USER.kind, ENSURE_USER.completion)
             body = ENSURE_USER.body(question)
             try:
-                await self._send(ENSURE_USER, question.organization, {}, {}, body)
+                await self._send(ENSURE_USER, question.organization, {}, {}, body, left)
             except Permanent as error:
                 if error.context.get("status") != 409:  # somebody else was first: as good
                     raise
 
         await self._users.ensure(question.organization, question.user, refused_at, create)
 
-    async def _exchange(self, operation: Operation[T], question: Question) -> _Answered[T]:
+    async def _exchange(self, operation: Operation[T], question: Question, left: Left) -> _Answered[T]:
         """One request in the name of the question's user; never with the organisation's secret alone."""
         user = {"X-USER-ID": question.user.id}
         if question.user.type is not None:
             user["X-USER-ID-TYPE"] = question.user.type
         path = {"replica": question.replica}
-        return await self._send(operation, question.organization, path, user, operation.body(question))
+        body = operation.body(question)
+        return await self._send(operation, question.organization, path, user, body, left)
 
     # --- one request ---
 
@@ -158,6 +159,7 @@ class SensayClient:
         path: Mapping[str, str],
         user: Mapping[str, str],
         body: Mapping[str, Any] | None,
+        left: Left,
     ) -> _Answered[T]:
         """Send, read, judge and tell the observer. Raises GatewayError."""
         sensay = self._current().sensay
@@ -166,7 +168,9 @@ class SensayClient:
         content = None if body is None else msgspec.json.encode(body)
         began = self._clock.monotonic()
         try:
-            answer = await self._transport.fetch(operation.method, url, headers, content, sensay.timeout)
+            answer = await self._transport.fetch(
+                operation.method, url, headers, content, sensay.timeout, left
+            )
             answered = _Answered(self._judged(operation, answer), answer.request_id, answer.date)
         except TransportError as error:
             outcome = "timeout" if isinstance(error, TimedOut) else "unreachable"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -78,14 +78,35 @@ class Transport:
         )
 
     async def fetch(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None, timeout: float
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        content: bytes | None,
+        timeout: float,
+        left: Callable[[], None],
     ) -> Answer:
-        """Send and read the whole answer within `timeout` seconds. Raises TransportError."""
+        """Send and read the whole answer within `timeout` seconds. Raises TransportError.
+
+        `left` is called when the request has been written, which a busy machine may do long after it was asked to.
+        """
+
+        async def trace(event: str, _: object) -> None:
+            if event == "http11.send_request_body.complete":
+                left()
+
         patience = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=None)
         try:
             # The client's own timeout starts anew with each byte; this one does not.
             async with asyncio.timeout(timeout):
-                request = self._http.stream(method, url, headers=headers, content=content, timeout=patience)
+                request = self._http.stream(
+                    method,
+                    url,
+                    headers=headers,
+                    content=content,
+                    timeout=patience,
+                    extensions={"trace": trace},
+                )
                 async with request as response:
                     return Answer(response.status_code, response.headers, await _read(response))
         except (

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.errors import Ambiguous, Permanent, RateLimited, Transient
 from gateway.messages import PlatformName, Question, Reply, SpendClass
-from gateway.ports import Completions
+from gateway.ports import Completions, Left
 
 PLATFORMS: tuple[PlatformName, ...] = ("telegram", "discord", "web", "webhook")
 ANSWERED = "Opening hours"
@@ -37,7 +37,7 @@ class CompletionsWorld(Protocol):
         self, text: str = "When are you open?", platform: PlatformName = "telegram", sender: str = "42"
     ) -> Question: ...
 
-    async def admit(self, kind: SpendClass, completion: bool) -> None: ...
+    async def admit(self, kind: SpendClass, completion: bool) -> Left: ...
 
     def trouble(self, what: str) -> None: ...
 

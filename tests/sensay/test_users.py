@@ -167,3 +167,9 @@ async def test_users_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch):
 
     assert len(book.users._created) == 3
     assert not book.users._locks
+
+
+async def test_every_admitted_request_says_when_it_has_left(sensay: World):
+    await sensay.ask()
+
+    assert sensay.left == sensay.admitted == [("reply", True), ("user", False), ("reply", True)]

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.messages import PlatformName, Question, SpendClass
-from gateway.ports import Fact, UpstreamAnswered
+from gateway.ports import Fact, Left, UpstreamAnswered
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.sensay import SUPPORT, Canned, Received, SensaySandbox
 from gateway.sandbox.server import Sandbox
@@ -42,13 +42,15 @@ async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
 
 
 class World:
-    """What a test of the client may ask and turn. `admitted` is what was let through, in order."""
+    """What a test of the client may ask and turn. `admitted` was let through, `left` went out, in order."""
 
     def __init__(self, box: Sandbox, **sensay: Any) -> None:
         self.box = box
         self.clock = FakeClock()
         self.facts: list[Fact] = []
         self.admitted: list[tuple[SpendClass, bool]] = []
+        self.left: list[tuple[SpendClass, bool]] = []
+        self.left: list[tuple[SpendClass, bool]] = []
         self.memory: dict[tuple[str, str], bytes] = {}
         self.secret = SECRET
         self._sensay = {"base_url": box.url, "timeout": "10s"} | sensay
@@ -79,8 +81,9 @@ class World:
     async def _remember(self, scope: str, key: str, value: bytes | None, *, ttl: float | None = None) -> None:
         self.memory[scope, key] = value or b""
 
-    async def admit(self, kind: SpendClass, completion: bool) -> None:
+    async def admit(self, kind: SpendClass, completion: bool) -> Left:
         self.admitted.append((kind, completion))
+        return lambda: self.left.append((kind, completion))
 
     def question(
         self,
