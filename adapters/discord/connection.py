@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import aiohttp
 import discord
+import msgspec
 import structlog
 import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
@@ -61,12 +62,16 @@ class Attempts:
 
     failures: int = 0
     strikes: int = 0
+    unreachable: int = 0
 
     def after(self, end: End, resumed: bool, jitter: float) -> tuple[Session | None, float]:
         """The session to resume (None: identify) and how long to wait first."""
         if end.opened:
             self.strikes = self.strikes + 1 if resumed and not end.answered else 0
+        self.unreachable = 0 if end.opened else self.unreachable + 1
         session = None if self.strikes >= STRIKES else end.session
+        if session is not None and self.unreachable >= STRIKES:
+            session = msgspec.structs.replace(session, url="")  # that host may be gone: ask at the front door
         if end.lasted >= STEADY:
             self.failures = 0
         longest = RESUME_WAIT if session is not None or not end.opened else IDENTIFY_WAIT
@@ -149,7 +154,7 @@ class Connection:
                 return await DiscordWebSocket.from_client(self._client, initial=True)
             return await DiscordWebSocket.from_client(
                 self._client,
-                gateway=yarl.URL(session.url),
+                gateway=yarl.URL(session.url) if session.url else None,
                 session=session.id,
                 sequence=session.sequence,
                 resume=True,

@@ -33,7 +33,7 @@ Event = tuple[str, Facts]
 
 
 class Session(Value, frozen=True):
-    """Where a gateway session stands: enough to resume it, here or in another process."""
+    """Where a gateway session stands: enough to resume it, here or in another process. No url: where all begin."""
 
     id: str
     sequence: int

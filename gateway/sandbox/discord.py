@@ -72,7 +72,7 @@ class DiscordSandbox:
         """A person says something; returns the message as the bot is shown it."""
         bot = self.world.bot(token)
         person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
-        channel = self._where(bot, person, said)
+        channel = await self._enter(bot, person, said)
         text = str(said.get("text", ""))
         if said.get("mention"):
             text = f"<@{bot.id}> {text}"
@@ -82,6 +82,50 @@ class DiscordSandbox:
         )
         await self.gateway.publish(channel, "MESSAGE_CREATE", self._event(channel, person, message))
         return message
+
+    async def interact(self, token: str, said: Json) -> Json:
+        """A person uses a slash command: `{command, options: {name: text}}`; returns `{id, token}`."""
+        bot = self.world.bot(token)
+        person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
+        channel = await self._enter(bot, person, said)
+        event = self._interaction(bot, channel, person, said["interaction"])
+        self.rest.interactions[event["token"]] = {"bot": token, "channel": channel.id}
+        await self.gateway.inject(token, "INTERACTION_CREATE", event)
+        return {"id": event["id"], "token": event["token"]}
+
+    def _interaction(self, bot: Bot, channel: Channel, person: Json, used: Json) -> Json:
+        identity = self.world.new_id()
+        known = {command["name"]: command["id"] for command in bot.commands}
+        options = [
+            {"name": name, "type": 3, "value": value} for name, value in used.get("options", {}).items()
+        ]
+        command = {"id": known.get(used["command"], self.world.new_id()), "name": used["command"], "type": 1}
+        event: Json = {
+            "id": identity,
+            "application_id": bot.id,
+            "type": 2,
+            "token": f"interaction-{identity}",
+            "version": 1,
+            "channel": {"position": 0, **channel.json()},
+            "channel_id": channel.id,
+            "data": {**command, "options": options},
+            "locale": "en-US",
+            "entitlements": [],
+            "app_permissions": "0",
+            "authorizing_integration_owners": {},
+            "context": 1 if channel.kind == "dm" else 0,
+            "attachment_size_limit": 10 * 2**20,
+        }
+        if channel.guild is None:
+            return {**event, "user": person}
+        member = self._event(channel, person, {})["member"]
+        guild = {"id": channel.guild, "locale": "en-US", "features": []}
+        return {
+            **event,
+            "guild_id": channel.guild,
+            "guild": guild,
+            "member": {**member, "user": person, "permissions": "0"},
+        }
 
     async def edit(self, message: Json, text: str) -> None:
         """The person changes their message."""
@@ -97,6 +141,16 @@ class DiscordSandbox:
         gone = {"id": message["id"], "channel_id": channel.id}
         gone |= {"guild_id": channel.guild} if channel.guild else {}
         await self.gateway.publish(channel, "MESSAGE_DELETE", gone)
+
+    async def _enter(self, bot: Bot, person: Json, said: Json) -> Channel:
+        """The channel that is meant; the bot is told of what did not exist before."""
+        guilds, channels = self.world.guilds_of(bot), set(self.world.channels)
+        channel = self._where(bot, person, said)
+        if channel.guild is not None and channel.guild not in guilds:
+            await self.gateway.joined(bot, channel.guild)
+        elif channel.guild is not None and channel.id not in channels:
+            await self.gateway.opened(bot, channel)
+        return channel
 
     def _where(self, bot: Bot, person: Json, said: Json) -> Channel:
         given: Any = said.get("channel")
@@ -124,8 +178,10 @@ class DiscordSandbox:
     async def _say(self, request: web.Request) -> web.Response:
         try:
             said, now = await request.json(), time.time()
+            if "interaction" in said:
+                return web.json_response(await self.interact(request.match_info["token"], said))
             message = await self.say(request.match_info["token"], said)
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             return web.json_response({"error": f"not a message: {error}"}, status=422)
         return web.json_response({"id": message["id"], "channel": message["channel_id"], "at": now})
 

@@ -104,6 +104,19 @@ class GatewaySandbox:
         for session in self._of(self.world.bot(token)):
             await session.dispatch(event, data)
 
+    async def joined(self, bot: Bot, guild_id: str) -> None:
+        """Show a bot a guild that it is new in."""
+        for session in self._of(bot):
+            if session.intents & GUILDS:
+                await session.dispatch("GUILD_CREATE", self._whole(guild_id))
+
+    async def opened(self, bot: Bot, channel: Channel) -> None:
+        """Show a bot a new channel or thread."""
+        event = "THREAD_CREATE" if channel.kind == "thread" else "CHANNEL_CREATE"
+        for session in self._of(bot):
+            if session.intents & GUILDS:
+                await session.dispatch(event, channel.json())
+
     def drop(self) -> None:
         """Cut every connection without a close frame; sessions stay."""
         for wire in list(self.wires):
@@ -199,11 +212,11 @@ class GatewaySandbox:
             return None
         session = Session(f"session-{next(self._numbers)}", bot, int(data["intents"]), wire=wire)
         self.sessions[session.id] = session
-        guilds = [guild for guild in self.world.guilds.values() if bot.token in guild.bots]
+        guilds = self.world.guilds_of(bot)
         ready: Json = {
             "v": 10,
             "user": bot.user,
-            "guilds": [{"id": guild.id, "unavailable": True} for guild in guilds],
+            "guilds": [{"id": guild, "unavailable": True} for guild in guilds],
             "session_id": session.id,
             "resume_gateway_url": self.url(),
             "application": {"id": bot.id, "flags": 1 << 18 if bot.privileged else 0},
@@ -213,7 +226,7 @@ class GatewaySandbox:
         await session.dispatch("READY", ready)
         if session.intents & GUILDS:
             for guild in guilds:
-                await session.dispatch("GUILD_CREATE", self._whole(guild.id))
+                await session.dispatch("GUILD_CREATE", self._whole(guild))
         return session
 
     def _whole(self, guild_id: str) -> Json:

@@ -161,6 +161,9 @@ class World:
         guild.bots[bot.token] = bot
         return guild
 
+    def guilds_of(self, bot: Bot) -> list[str]:
+        return [guild.id for guild in self.guilds.values() if bot.token in guild.bots]
+
     def direct(self, bot: Bot, person: Json) -> Channel:
         identity = snowflake(f"dm {bot.id} {person['id']}")
         return self.channels.setdefault(

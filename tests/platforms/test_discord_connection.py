@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import discord
+import msgspec
 import pytest
 from discord.gateway import DiscordWebSocket, KeepAliveHandler, ReconnectWebSocket
 from discord.http import Route
@@ -220,6 +221,20 @@ async def test_a_garbled_memory_is_a_new_session(scene: Scene):
     scene.host.memory["session"] = b"not json"
     async with scene.running():
         assert scene.gateway.identifies == 1
+
+
+async def test_a_resume_host_that_is_gone_is_not_asked_for_ever(scene: Scene):
+    async with scene.running():
+        await scene.says("before")
+        await scene.heard()
+    kept = msgspec.json.decode(scene.host.memory["session"])
+    scene.host.memory["session"] = msgspec.json.encode(kept | {"url": "ws://127.0.0.1:9/gone"})
+    await scene.says("meanwhile")
+    scene.host.states.clear()
+    async with scene.running():
+        assert await scene.texts(2) == ["before", "meanwhile"]
+
+    assert scene.gateway.identifies == 1
 
 
 async def test_many_bots_resume_without_identifying_again(scene: Scene):
