@@ -34,11 +34,14 @@ function entityNodes(text, entities) {
   let at = 0;
   for (const entity of outer) {
     if (entity.offset < at) continue;
-    out.append(text.slice(at, entity.offset));
+    const block = entity.type === "pre"; // it stands apart by itself: no blank lines around it
+    const before = text.slice(at, entity.offset);
+    out.append(block ? before.replace(/\n+$/, "") : before);
     const node = make(TAGS[entity.type], text.slice(entity.offset, entity.offset + entity.length));
     if (entity.type === "text_link" && /^https?:/.test(entity.url)) { node.href = entity.url; node.rel = "noopener"; node.target = "_blank"; }
     out.append(node);
     at = entity.offset + entity.length;
+    while (block && text[at] === "\n") at += 1;
   }
   out.append(text.slice(at));
   return out;
