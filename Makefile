@@ -1,4 +1,4 @@
-# make setup | demo | test | check | lint | lock | schema | bench-quota
+# make setup | demo | test | check | lint | lock | schema | bench-quota | bench-latency
 PYTHON ?= python3
 export UV_PYTHON_DOWNLOADS := never
 BIN := .venv/bin
@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 pyproject.toml
 
-.PHONY: setup demo test check lint lock schema browser bench-quota
+.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency
 
 setup: $(STAMP)
 
@@ -51,3 +51,6 @@ schema: setup  ## the configuration's JSON Schema for editors
 
 bench-quota: setup  ## a simulated day of quota and fairness
 	$(BIN)/python bench/quota.py
+
+bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80 seconds, on an otherwise quiet machine
+	$(BIN)/python bench/latency.py
