@@ -69,6 +69,11 @@ class Admission:
         self.waited += self._clock.monotonic() - began
         return slot
 
+    def uncount(self) -> None:
+        """The request before this was refused for its rate: it was not executed."""
+        if self.last_spend is not None:
+            self.requests -= 1
+
     def settle(self) -> None:
         """The request before this has been answered."""
         if self.last_spend is not None:

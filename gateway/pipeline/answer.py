@@ -38,19 +38,27 @@ class Answering:
 
     async def answer(self, question: Question, *, look_first: bool = False) -> Reply | GiveUp:
         """Ask, look up and ask again until there is an answer or a reason to give up. Bounded in time and requests."""
-        step: Again | LookUp = LookUp(0.0) if look_first else Again(0.0)
         limit = 2 * self._timeout + 20.0
+        asking = asyncio.ensure_future(
+            self._until_settled(question, LookUp(0.0) if look_first else Again(0.0))
+        )
+        alarm = asyncio.ensure_future(self._clock.sleep(limit))
         try:
-            async with asyncio.timeout(limit):
-                while True:
-                    if step.wait:
-                        await self._clock.sleep(step.wait)
-                    outcome = await self._try(question, step)
-                    if not isinstance(outcome, Again | LookUp):
-                        return outcome
-                    step = outcome
-        except TimeoutError:
-            return GiveUp("failed", f"no answer within {limit:g} s")
+            await asyncio.wait({asking, alarm}, return_when=asyncio.FIRST_COMPLETED)
+            return asking.result() if asking.done() else GiveUp("failed", f"no answer within {limit:g} s")
+        finally:
+            asking.cancel()
+            alarm.cancel()
+            await asyncio.gather(asking, alarm, return_exceptions=True)
+
+    async def _until_settled(self, question: Question, step: Again | LookUp) -> Reply | GiveUp:
+        while True:
+            if step.wait:
+                await self._clock.sleep(step.wait)
+            outcome = await self._try(question, step)
+            if not isinstance(outcome, Again | LookUp):
+                return outcome
+            step = outcome
 
     async def _try(self, question: Question, step: Again | LookUp) -> Reply | GiveUp | Again | LookUp:
         waited, began = self._admission.waited, self._clock.monotonic()
@@ -61,6 +69,7 @@ class Answering:
         except GatewayError as error:
             if isinstance(error, RateLimited):
                 await self._refused(self._admission.last_spend, error)
+                self._admission.uncount()
             decision = after_question(error, self._admission.requests, self._jitter())
             if isinstance(step, LookUp) and isinstance(decision, Again):
                 return LookUp(decision.wait)  # not knowing is no reason to ask a second time
