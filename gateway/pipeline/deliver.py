@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.errors import Ambiguous, GatewayError, Superseded, Transient
 from gateway.messages import Channel, Delivery
 from gateway.pipeline.bell import Bell
-from gateway.policy.retry import Bury, Postpone, after_send
+from gateway.policy.retry import SEND_ATTEMPTS, Bury, Postpone, after_send
 from gateway.ports import Adapter, Clock, DeliveryEnded, Journal, Lease, Noted, Observer
 
 IN_FLIGHT = 32
@@ -32,7 +32,7 @@ class Courier:
     ) -> None:
         self._channel, self._adapter, self._lease = channel, adapter, lease
         self._journal, self._clock, self._observer, self._jitter = journal, clock, observer, jitter
-        self._repeat_unknown = repeat_unknown or adapter.idempotent
+        self._repeat_unknown = repeat_unknown
         self._bell = Bell(clock)
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -95,6 +95,8 @@ class Courier:
             self._tell(delivery, "sent")
 
     async def _judge(self, delivery: Delivery, error: GatewayError) -> None:
+        if isinstance(error, Ambiguous) and self._adapter.idempotent and delivery.attempt < SEND_ATTEMPTS:
+            error = Transient(str(error), scope=error.scope)  # a repetition does not show
         match after_send(error, delivery.attempt, self._jitter(), repeat_unknown=self._repeat_unknown):
             case Postpone(wait, scope):
                 until = self._clock.now() + wait
