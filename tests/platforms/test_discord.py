@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -327,6 +328,19 @@ async def test_the_control_api_speaks_for_a_user_and_shows_what_the_bot_did(scen
     assert identity == said.message_id
     assert {"id", "at", "kind", "chat", "text", "reply_to", "nonce"} <= item.keys()
     assert ("message", "9", "hello", identity) == (item["kind"], item["chat"], item["text"], item["reply_to"])
+
+
+@pytest.mark.parametrize("name", ["discord.http", "discord.gateway", "discord.client"])
+def test_the_library_never_writes_down_what_people_say(scene_free_platform, name: str):
+    assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
+async def test_no_warning_about_what_is_left_out_on_purpose(scene: Scene, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        async with scene.running():
+            pass
+
+    assert not [record for record in caplog.records if record.name.startswith("discord")]
 
 
 def test_it_keeps_the_contracts(scene_free_platform):

@@ -149,6 +149,7 @@ async def test_a_restart_resumes_and_hears_what_was_said_meanwhile(scene: Scene)
         assert await scene.texts(2) == ["before", "meanwhile"]
 
     assert (scene.gateway.identifies, scene.gateway.resumes) == (1, 1)
+    assert len(scene.host.offered) == 2, "what was journaled need not come again"
 
 
 async def test_a_restart_after_a_kill_hears_at_least_what_was_not_journaled(scene: Scene):
