@@ -15,7 +15,7 @@ class OutboxContract:
         await desk.answer("m1", "one", "two")
         [first] = await desk.outgoing()
 
-        assert await desk.outgoing() == []
+        assert [] == await desk.outgoing()
         await desk.sent(first)
         [second] = await desk.outgoing()
         assert [first.part.text, second.part.text] == ["one", "two"]
@@ -25,14 +25,14 @@ class OutboxContract:
         for n in (3, 1, 2):
             await desk.answer(f"m{n}", f"to {n}", "more")
 
-        assert [delivery.part.text for delivery in await desk.outgoing(2)] == ["to 3", "to 1"]
-        assert [delivery.part.text for delivery in await desk.outgoing(2)] == ["to 2"]
+        assert ["to 3", "to 1"] == [delivery.part.text for delivery in await desk.outgoing(2)]
+        assert ["to 2"] == [delivery.part.text for delivery in await desk.outgoing(2)]
 
     async def test_a_channel_sees_only_its_own_parts(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1", said(key=key(bot="support"))))
         await desk.answer("m1", "elsewhere")
 
-        assert await desk.outgoing() == []
+        assert [] == await desk.outgoing()
 
     async def test_a_postponed_part_holds_its_lane_and_counts_its_attempts(
         self, journal: Journal, desk: Desk, clock: FakeClock
@@ -45,7 +45,7 @@ class OutboxContract:
         due = clock.now() + 30.0
         await journal.postpone(CHANNEL, desk.parts, due, delivery=first)
 
-        assert await desk.outgoing() == []
+        assert [] == await desk.outgoing()
         assert due == await journal.next_due(CHANNEL)
         await clock.advance(30.0)
         [again] = await desk.outgoing()
@@ -60,10 +60,10 @@ class OutboxContract:
         await desk.answer("m2", "two")
         await journal.postpone(CHANNEL, desk.parts, clock.now() + 30.0, lane="c1")
 
-        assert [delivery.part.text for delivery in await desk.outgoing()] == ["two"]
+        assert ["two"] == [delivery.part.text for delivery in await desk.outgoing()]
         assert clock.now() + 30.0 == await journal.next_due(CHANNEL)
         await clock.advance(30.0)
-        assert [delivery.part.text for delivery in await desk.outgoing()] == ["one"]
+        assert ["one"] == [delivery.part.text for delivery in await desk.outgoing()]
 
     async def test_a_postponed_channel_waits_as_a_whole(
         self, journal: Journal, desk: Desk, clock: FakeClock
@@ -72,10 +72,10 @@ class OutboxContract:
         await desk.answer("m1", "one")
         await journal.postpone(CHANNEL, desk.parts, clock.now() + 30.0)
 
-        assert await desk.outgoing() == []
+        assert [] == await desk.outgoing()
         assert clock.now() + 30.0 == await journal.next_due(CHANNEL)
         await journal.postpone(CHANNEL, desk.parts, clock.now())
-        assert len(await desk.outgoing()) == 1
+        assert 1 == len(await desk.outgoing())
 
     async def test_a_due_time_that_passed_meanwhile_is_still_told(
         self, journal: Journal, desk: Desk, clock: FakeClock
@@ -108,7 +108,7 @@ class OutboxContract:
         life = await journal.message("m1")
         assert life is not None
         assert ("unknown" if unknown else "dead", "too odd") == (life.parts[0].state, life.parts[0].cause)
-        assert [delivery.part.text for delivery in await desk.outgoing()] == ["two"]
+        assert ["two"] == [delivery.part.text for delivery in await desk.outgoing()]
         assert int(not unknown) == (await journal.counts())["shop"].dead_letters
 
     async def test_a_part_that_did_arrive_is_sent_even_if_given_up(
@@ -139,8 +139,8 @@ class OutboxContract:
         await journal.bury(part, desk.parts, "late")
         await journal.postpone(CHANNEL, desk.parts, clock.now(), delivery=part)
 
-        assert await desk.outgoing() == []
-        assert (await journal.counts())["shop"].dead_letters == 0
+        assert [] == await desk.outgoing()
+        assert 0 == (await journal.counts())["shop"].dead_letters
 
     async def test_a_killed_lane_buries_all_of_it_and_nothing_else(
         self, journal: Journal, desk: Desk
@@ -150,9 +150,9 @@ class OutboxContract:
         await desk.answer("m2", "other")
         await desk.outgoing(1)
 
-        assert await journal.kill_lane(CHANNEL, desk.parts, "c1", "blocked") == 2
-        assert [delivery.part.text for delivery in await desk.outgoing()] == ["other"]
-        assert (await journal.counts())["shop"].dead_letters == 2
+        assert 2 == await journal.kill_lane(CHANNEL, desk.parts, "c1", "blocked")
+        assert ["other"] == [delivery.part.text for delivery in await desk.outgoing()]
+        assert 2 == (await journal.counts())["shop"].dead_letters
 
     async def test_a_new_courier_inherits_what_was_being_sent(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"), intake("m2", said(chat="c2")))
@@ -163,6 +163,6 @@ class OutboxContract:
         async with journal.hold("courier") as new:
             mine = await journal.claim_deliveries(CHANNEL, new, 5)
 
-            assert [delivery.part.text for delivery in mine] == ["other"]
+            assert ["other"] == [delivery.part.text for delivery in mine]
             assert [left] == await journal.inherit_deliveries(CHANNEL, new)
-            assert await journal.inherit_deliveries(CHANNEL, new) == []
+            assert [] == await journal.inherit_deliveries(CHANNEL, new)

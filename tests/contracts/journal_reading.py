@@ -35,15 +35,13 @@ class LogContract:
         await take(journal, intake("m2", said("thanks")))
 
         log = await journal.log(key())
-        assert [entry.seq for entry in log.entries] == [1, 2, 3, 4]
+        assert [1, 2, 3, 4] == [entry.seq for entry in log.entries]
         assert [
-            (e.id, e.role, e.part.text, e.owner, e.index, e.count, e.in_reply_to) for e in log.entries
-        ] == [
             ("m1", "user", "hi", "m1", 0, 1, None),
             ("t-m1.answer.0", "assistant", "one", "t-m1", 0, 2, "m1"),
             ("t-m1.answer.1", "assistant", "two", "t-m1", 1, 2, "m1"),
             ("m2", "user", "thanks", "m2", 0, 1, None),
-        ]
+        ] == [(e.id, e.role, e.part.text, e.owner, e.index, e.count, e.in_reply_to) for e in log.entries]
         assert (log.trimmed, log.more) == (False, False)
 
     async def test_a_log_pages_forwards_and_backwards(self, journal: Journal) -> None:
@@ -53,19 +51,19 @@ class LogContract:
             log = await journal.log(key(), limit=3, **asked)
             return "".join(entry.part.text for entry in log.entries), log.more
 
-        assert await page() == ("123", True)
-        assert await page(after=3) == ("456", True)
-        assert await page(after=4) == ("567", False)
-        assert await page(after=7) == ("", False)
-        assert await page(before=8) == ("567", True)
-        assert await page(before=4) == ("123", False)
-        assert await page(after=2, before=5) == ("34", False)
+        assert ("123", True) == await page()
+        assert ("456", True) == await page(after=3)
+        assert ("567", False) == await page(after=4)
+        assert ("", False) == await page(after=7)
+        assert ("567", True) == await page(before=8)
+        assert ("123", False) == await page(before=4)
+        assert ("34", False) == await page(after=2, before=5)
 
     async def test_an_unknown_cursor_begins_anew(self, journal: Journal) -> None:
         await take(journal, intake("m1", said("hi")))
 
         log = await journal.log(key(), after=5)
-        assert (log.trimmed, [entry.part.text for entry in log.entries]) == (True, ["hi"])
+        assert (True, ["hi"]) == (log.trimmed, [entry.part.text for entry in log.entries])
         assert (await journal.log(key("nowhere"), after=1)).trimmed
         assert not (await journal.log(key("nowhere"))).trimmed
 
@@ -79,8 +77,8 @@ class LogContract:
         await purge_all(journal, Retention())
 
         old, fresh = await journal.log(key(), after=2), await journal.log(key(), after=3)
-        assert (old.trimmed, [entry.part.text for entry in old.entries]) == (True, ["1", "4"])
-        assert (fresh.trimmed, [entry.part.text for entry in fresh.entries]) == (False, ["4"])
+        assert (True, ["1", "4"]) == (old.trimmed, [entry.part.text for entry in old.entries])
+        assert (False, ["4"]) == (fresh.trimmed, [entry.part.text for entry in fresh.entries])
         assert not (await journal.log(key())).trimmed
 
     async def test_concurrent_acceptance_leaves_no_gap(self, journal: Journal) -> None:
@@ -89,17 +87,18 @@ class LogContract:
 
         log = await journal.log(key(), limit=1000)
         assert list(range(1, 301)) == [entry.seq for entry in log.entries]
-        assert len({head.seq for head in await journal.waiting("acme")}) == 300
+        assert 300 == len({head.seq for head in await journal.waiting("acme")})
 
 
 class WakeUpContract:
     async def test_a_message_wakes_inbox_and_conversation(self, journal: Journal) -> None:
         async with journal.watch("inbox/acme") as inbox, journal.watch(f"conversation/{key()}") as log:
-            await take(journal, intake("m1"), intake("m2"))
+            await take(journal, intake("m1"))
+            await take(journal, intake("m2"))
 
-            assert [await asyncio.wait_for(watch.next(), 5) for watch in (inbox,)] == [{}]
-            assert log.drain() == [{}]
-            assert inbox.drain() == []  # two messages, one wake-up
+            assert {} == await asyncio.wait_for(inbox.next(), 5)
+            assert [] == inbox.drain()  # two messages, one wake-up
+            assert [{}] == log.drain()
 
     async def test_an_ending_wakes_outbox_message_and_conversation(
         self, journal: Journal, desk: Desk
@@ -113,16 +112,16 @@ class WakeUpContract:
             journal.watch(topics[3]) as d,
         ):
             await desk.claim("t1", "m1", "m2")
-            assert [watch.drain() for watch in (a, b, c, d)] == [[]] * 4
+            assert [[]] * 4 == [watch.drain() for watch in (a, b, c, d)]
             await journal.finish("t1", desk.turns, ANSWER)
 
-            assert [watch.drain() for watch in (a, b, c, d)] == [[{}]] * 4
+            assert [[{}]] * 4 == [watch.drain() for watch in (a, b, c, d)]
 
     async def test_a_fixed_ending_wakes_whoever_waits_for_the_message(self, journal: Journal) -> None:
         async with journal.watch("message/m1") as ended:
             await take(journal, intake("m1", verdict="answer"))
 
-            assert ended.drain() == [{}]
+            assert [{}] == ended.drain()
 
     async def test_the_outbox_is_woken_when_a_lane_gets_free_for_its_next_part(
         self, journal: Journal, desk: Desk
@@ -132,11 +131,11 @@ class WakeUpContract:
         [first] = await desk.outgoing()
         async with journal.watch(f"outbox/{CHANNEL}") as outbox:
             await desk.sent(first)
-            assert outbox.drain() == [{}]
+            assert [{}] == outbox.drain()
             [second] = await desk.outgoing()
             await desk.sent(second)
 
-            assert outbox.drain() == []
+            assert [] == outbox.drain()
 
     async def test_a_release_wakes_the_inbox(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"))
@@ -144,7 +143,7 @@ class WakeUpContract:
         async with journal.watch("inbox/acme") as inbox:
             await journal.release("t1", desk.turns)
 
-            assert inbox.drain() == [{}]
+            assert [{}] == inbox.drain()
 
     async def test_a_refused_write_wakes_nobody(self, journal: Journal) -> None:
         async with journal.hold("x") as old, journal.watch("inbox/acme") as inbox:
@@ -154,7 +153,7 @@ class WakeUpContract:
             with pytest.raises(Superseded):
                 await journal.release("t1", old)
 
-            assert inbox.drain() == []
+            assert [] == inbox.drain()
 
     async def test_facts_reach_every_watcher_of_their_topic_from_then_on(self, journal: Journal) -> None:
         await journal.publish("a", {"n": 0})
@@ -162,10 +161,10 @@ class WakeUpContract:
             await journal.publish("a", {"n": 1})
             await journal.publish("a", {"n": 2})
 
-            assert await asyncio.wait_for(one.next(), 5) == {"n": 1}
-            assert one.drain() == [{"n": 2}]
-            assert two.drain() == [{"n": 1}, {"n": 2}]
-            assert other.drain() == []
+            assert {"n": 1} == await asyncio.wait_for(one.next(), 5)
+            assert [{"n": 2}] == one.drain()
+            assert [{"n": 1}, {"n": 2}] == two.drain()
+            assert [] == other.drain()
 
     async def test_a_watch_waits_for_what_comes(self, journal: Journal) -> None:
         async with journal.watch("a") as watch:
@@ -173,7 +172,15 @@ class WakeUpContract:
             await asyncio.sleep(0)
             await journal.publish("a", {"n": 1})
 
-            assert await asyncio.wait_for(fact, 5) == {"n": 1}
+            assert {"n": 1} == await asyncio.wait_for(fact, 5)
+
+    async def test_a_watch_that_was_left_hears_nothing(self, journal: Journal) -> None:
+        async with journal.watch("a"):
+            async with journal.watch("a") as watch:
+                pass
+            await journal.publish("a", {"n": 1})
+
+        assert [] == watch.drain()
 
     async def test_a_slow_watcher_keeps_the_newest_facts(self, journal: Journal) -> None:
         async with journal.watch("a") as watch:
@@ -188,14 +195,14 @@ class MemoryContract:
         await journal.remember("bot", "me", b"1")
         await journal.remember("bot", "me", b"2")
 
-        assert (await journal.recall("bot", "me"), await journal.recall("other", "me")) == (b"2", None)
+        assert (b"2", None) == (await journal.recall("bot", "me"), await journal.recall("other", "me"))
         await journal.remember("bot", "me", None)
         assert None is await journal.recall("bot", "me")
 
     async def test_a_value_with_a_time_to_live_ends(self, journal: Journal, clock: FakeClock) -> None:
         await journal.remember("bot", "me", b"1", ttl=10.0)
         await clock.advance(9.0)
-        assert await journal.recall("bot", "me") == b"1"
+        assert b"1" == await journal.recall("bot", "me")
         await clock.advance(1.0)
 
         assert None is await journal.recall("bot", "me")
@@ -204,7 +211,7 @@ class MemoryContract:
         made = await asyncio.gather(*(journal.secret("web") for _ in range(5)))
 
         assert {await journal.secret("web")} == set(made)
-        assert (len(made[0]), made[0] != await journal.secret("hook")) == (32, True)
+        assert (32, True) == (len(made[0]), made[0] != await journal.secret("hook"))
 
 
 class LookingContract:
@@ -240,8 +247,15 @@ class LookingContract:
         [part] = life.parts
         times = (life.accepted_at, life.claimed_at, life.asked_at, life.ended_at)
         times += (part.created_at, part.sending_at, part.ended_at)
-        assert tuple(round((at or 0) - start) for at in times) == (0, 1, 2, 3, 3, 4, 5)
+        assert (0, 1, 2, 3, 3, 4, 5) == tuple(round((at or 0) - start) for at in times)
         assert (part.state, part.text, part.attempt, part.platform_ids) == ("sent", "yo", 1, ("p1",))
+
+    async def test_a_turns_life_is_that_of_its_last_message(self, journal: Journal, desk: Desk) -> None:
+        await take(journal, intake("m1"), intake("m2"))
+        await desk.claim("t1", "m1", "m2")
+
+        lives = [await journal.message(id_) for id_ in ("t1", "m1")]
+        assert [("m2", "t1"), ("m1", "t1")] == [(life.id, life.turn) for life in lives if life]
 
     async def test_an_open_life_says_how_far_it_is(self, journal: Journal, desk: Desk) -> None:
         async def status() -> str | None:
@@ -250,21 +264,21 @@ class LookingContract:
 
         assert None is await status()
         await take(journal, intake("m1"))
-        assert await status() == "queued"
+        assert "queued" == await status()
         await desk.claim("t1", "m1")
-        assert await status() == "queued"
+        assert "queued" == await status()
         await journal.asked("t1", desk.turns, spend("s1"))
-        assert await status() == "asking"
+        assert "asking" == await status()
         await journal.finish("t1", desk.turns, Ending(outcome="expired", cause="too late"))
-        assert await status() == "expired"
+        assert "expired" == await status()
 
     async def test_a_dedupe_key_stands_for_its_message(self, journal: Journal) -> None:
         await take(journal, intake("m1", said(dedupe=("a", "b"))))
 
-        assert [await journal.find(CHANNEL, k) for k in ("a", "b", "c")] == ["m1", "m1", None]
+        assert ["m1", "m1", None] == [await journal.find(CHANNEL, k) for k in ("a", "b", "c")]
 
     async def test_counts_are_by_bot(self, journal: Journal, desk: Desk, clock: FakeClock) -> None:
-        assert await journal.counts() == {}
+        assert {} == await journal.counts()
         await take(journal, *(intake(f"m{n}") for n in range(3)), intake("r1", verdict="record"))
         await clock.advance(5.0)
         await take(journal, intake("m3"), intake("x1", said(key=key(bot="support"))))
@@ -277,4 +291,4 @@ class LookingContract:
             "shop": BotCounts(waiting=2, oldest=clock.now() - 5.0, answered=1, failed=1),
             "support": BotCounts(waiting=1, oldest=clock.now()),
         } == await journal.counts()
-        assert (await journal.queue("acme"), await journal.queue("umbrella")) == (3, 0)
+        assert (3, 0) == (await journal.queue("acme"), await journal.queue("umbrella"))

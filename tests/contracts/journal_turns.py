@@ -46,7 +46,7 @@ class TurnContract:
         await desk.claim("t1", "m1")
 
         assert None is await desk.claim("t2", "m2")
-        assert await waiting(journal) == ["m2", "m3"]
+        assert ["m2", "m3"] == await waiting(journal)
         assert None is not await desk.claim("t3", "m3")
         await journal.finish("t1", desk.turns, ANSWER)
         assert None is not await desk.claim("t2", "m2")
@@ -59,25 +59,31 @@ class TurnContract:
         first = await desk.claim("t1", "m1")
         assert None is not first
         assert first == await desk.claim("t1", "m1", "m2")
-        assert await waiting(journal) == ["m2"]
+        assert ["m2"] == await waiting(journal)
 
     async def test_a_claim_takes_what_still_waits(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"), intake("m2"), intake("d1", Deleted(key=key(), message_id="m1")))
 
         turn = await desk.claim("t1", "m1", "m2", "nonsense")
         assert turn is not None
-        assert [message.id for message in turn.messages] == ["m2"]
-        assert None is await desk.claim("t2", "m1", "m2")
+        assert ["m2"] == [message.id for message in turn.messages]
+        assert await desk.claim("t2", "m1", "nonsense") is None
+
+    async def test_a_message_is_claimed_once(self, journal: Journal, desk: Desk) -> None:
+        await take(journal, intake("r1", verdict="record"))
+
+        assert await desk.claim("t1", "r1") is not None
+        assert await desk.claim("t2", "r1") is None
 
     async def test_context_is_claimed_beside_a_turn_in_flight(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"), intake("r1", verdict="record"), intake("r2", verdict="record"))
 
         turns = [await desk.claim(f"t-{id_}", id_) for id_ in ("r1", "m1", "r2")]
-        assert [[message.said.kind for message in turn.messages] for turn in turns if turn] == [
+        assert [
             ["record"],
             ["ask"],
             ["record"],
-        ]
+        ] == [[message.said.kind for message in turn.messages] for turn in turns if turn]
 
     async def test_a_stored_context_record_is_no_answered_turn(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("r1", verdict="record"))
@@ -86,7 +92,7 @@ class TurnContract:
 
         life = await journal.message("r1")
         assert life is not None
-        assert (life.status, await journal.counts()) == ("recorded", {})
+        assert ("recorded", {}) == (life.status, await journal.counts())
 
     async def test_a_released_turn_waits_again_in_its_place(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"), intake("m2"))
@@ -104,7 +110,7 @@ class TurnContract:
         await journal.asked("t1", desk.turns, spend("s1"))
         await journal.release("t1", desk.turns)
 
-        assert await waiting(journal) == []
+        assert [] == await waiting(journal)
 
     async def test_asking_commits_attempt_time_and_spend(
         self, journal: Journal, desk: Desk, clock: FakeClock
@@ -117,7 +123,7 @@ class TurnContract:
 
         assert ("asked", 1, clock.now() - 5.0) == (first.state, first.attempt, first.asked_at)
         assert (2, clock.now()) == (second.attempt, second.asked_at)
-        assert [s.id for s in await journal.spent_since("acme", 0.0)] == ["s1", "s2"]
+        assert ["s1", "s2"] == [s.id for s in await journal.spent_since("acme", 0.0)]
 
     async def test_asking_twice_with_one_spend_is_asking_once(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"))
@@ -125,21 +131,21 @@ class TurnContract:
         first = await journal.asked("t1", desk.turns, spend("s1"))
 
         assert first == await journal.asked("t1", desk.turns, spend("s1"))
-        assert len(await journal.spent_since("acme", 0.0)) == 1
+        assert 1 == len(await journal.spent_since("acme", 0.0))
 
     async def test_an_ended_turn_is_not_asked(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"))
         await desk.claim("t1", "m1")
         await journal.finish("t1", desk.turns, ANSWER)
 
-        assert (await journal.asked("t1", desk.turns, spend("s1"))).state == "ended"
-        assert await journal.spent_since("acme", 0.0) == []
+        assert "ended" == (await journal.asked("t1", desk.turns, spend("s1"))).state
+        assert [] == await journal.spent_since("acme", 0.0)
 
     async def test_an_unknown_turn_is_not_asked(self, journal: Journal, desk: Desk) -> None:
         with pytest.raises(Permanent):
             await journal.asked("t1", desk.turns, spend("s1"))
 
-        assert await journal.spent_since("acme", 0.0) == []
+        assert [] == await journal.spent_since("acme", 0.0)
 
     async def test_finishing_puts_the_parts_into_the_outbox(
         self, journal: Journal, desk: Desk, clock: Clock
@@ -171,7 +177,7 @@ class TurnContract:
         await journal.finish("t1", desk.turns, Ending(outcome="failed", parts=(Part(text="no"),)))
         await journal.finish("t9", desk.turns, ANSWER)
 
-        assert await texts(journal) == ["hi", "Hello!"]
+        assert ["hi", "Hello!"] == await texts(journal)
         assert {"shop": BotCounts(answered=1)} == await journal.counts()
 
     async def test_a_new_dispatcher_inherits_what_was_asked_and_puts_back_what_was_not(
@@ -188,21 +194,21 @@ class TurnContract:
         async with journal.hold("dispatcher/umbrella") as stranger, journal.hold("dispatcher/acme") as new:
             await journal.claim("t2", ["m2"], new)
 
-            assert await journal.inherit_turns(stranger) == []
+            assert [] == await journal.inherit_turns(stranger)
             assert asked is not None
             assert [("t1", "asked", 1, asked.messages)] == [
                 (turn.id, turn.state, turn.attempt, turn.messages)
                 for turn in await journal.inherit_turns(new)
             ]
-            assert await waiting(journal) == ["m0"]
-            assert await journal.inherit_turns(new) == []
+            assert ["m0"] == await waiting(journal)
+            assert [] == await journal.inherit_turns(new)
 
     async def test_turns_of_several_conversations_are_refused(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"), intake("m2", said(chat="c2")))
 
         with pytest.raises(ValueError, match="several conversations"):
             await desk.claim("t1", "m1", "m2")
-        assert await waiting(journal) == ["m1", "m2"]
+        assert ["m1", "m2"] == await waiting(journal)
 
 
 Late = Callable[[Journal, Lease], Awaitable[object]]
@@ -242,19 +248,19 @@ class LeaseContract:
             with pytest.raises(Superseded):
                 await write(journal, old)
 
-        assert await waiting(journal) == ["m1"]
+        assert ["m1"] == await waiting(journal)
 
     async def test_tokens_grow_and_a_second_holder_waits_for_the_first(self, journal: Journal) -> None:
         order: list[str] = []
         async with journal.hold("x") as first:
             second = asyncio.ensure_future(self._hold(journal, order))
             async with journal.hold("y") as other:  # another name does not wait
-                assert other.name == "y"
+                assert "y" == other.name
             order.append("first")
             assert not second.done()
 
         assert first.token < await asyncio.wait_for(second, 5)
-        assert order == ["first", "second"]
+        assert ["first", "second"] == order
         assert not first.lost
 
     @staticmethod
@@ -272,8 +278,8 @@ class LeaseContract:
             results = await asyncio.gather(*writes, return_exceptions=True)
 
         assert isinstance(results.pop(10), Superseded)
-        assert results == [["accepted"]] * 20
-        assert await journal.queue("acme") == 20
+        assert [["accepted"]] * 20 == results
+        assert 20 == await journal.queue("acme")
 
 
 class SpendContract:
@@ -295,7 +301,7 @@ class SpendContract:
     async def test_a_refunded_spend_is_gone(self, journal: Journal) -> None:
         await journal.spend(spend("s1"))
         await journal.refund("umbrella", "s1")
-        assert len(await journal.spent_since("acme", 0.0)) == 1
+        assert 1 == len(await journal.spent_since("acme", 0.0))
         await journal.refund("acme", "s1")
 
-        assert await journal.spent_since("acme", 0.0) == []
+        assert [] == await journal.spent_since("acme", 0.0)

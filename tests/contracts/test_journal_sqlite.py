@@ -100,12 +100,12 @@ async def test_a_reopened_journal_goes_on_where_it_was(path: Path) -> None:
     again = await opened(path)
     async with again.hold("dispatcher/acme") as new, again.hold("channel/shop/telegram") as courier:
         assert new.token > lease.token
-        assert [turn.id for turn in await again.inherit_turns(new)] == ["t0"]
+        assert ["t0"] == [turn.id for turn in await again.inherit_turns(new)]
         assert [sending] == await again.inherit_deliveries(Channel(bot="shop", platform="telegram"), courier)
-    assert await waiting(again) == ["m2"]
-    assert [s.id for s in await again.spent_since("acme", 0.0)] == ["s0", "s1"]
+    assert ["m2"] == await waiting(again)
+    assert ["s0", "s1"] == [s.id for s in await again.spent_since("acme", 0.0)]
     assert secret == await again.secret("web")
-    assert await take(again, intake("x", said(dedupe=("0",)))) == ["duplicate"]
+    assert ["duplicate"] == await take(again, intake("x", said(dedupe=("0",))))
     await again.close()
 
 
@@ -140,7 +140,7 @@ async def main():
     journal = await opened(path)
     kept = {head.id for head in await journal.waiting("acme", limit=100_000)}
     await journal.close()
-    assert _integrity(path) == "ok"
+    assert "ok" == _integrity(path)
     assert set() == set(acknowledged) - kept
 
 
@@ -156,7 +156,7 @@ async def main():
     say("open")
     await asyncio.Event().wait()
 """)
-    assert await asyncio.to_thread(first.line) == "open"
+    assert "open" == await asyncio.to_thread(first.line)
 
     with pytest.raises(Transient, match="held by another process"):
         await opened(path)
@@ -169,7 +169,7 @@ async def test_a_second_journal_in_one_process_is_refused_too(path: Path) -> Non
 
     with pytest.raises(Transient, match="held by another process"):
         await opened(path.parent / "." / path.name)
-    assert await take(first, intake("m1")) == ["accepted"]
+    assert ["accepted"] == await take(first, intake("m1"))
     await first.close()
     await (await opened(path)).close()
 
@@ -247,7 +247,7 @@ def empty(path: Path) -> Path:
 
 async def test_an_empty_file_becomes_a_journal(empty: Path) -> None:
     journal = await opened(empty)
-    assert await take(journal, intake("m1")) == ["accepted"]
+    assert ["accepted"] == await take(journal, intake("m1"))
     await journal.close()
     with apsw.Connection(str(empty)) as db:
         assert (max(migrations()), "wal") == (db.pragma("user_version"), db.pragma("journal_mode"))
@@ -291,7 +291,7 @@ async def main():
         "['accepted']",
         "closed",
     ] == said_[len(kept) :]
-    assert _integrity(path) == "ok"
+    assert "ok" == _integrity(path)
 
 
 async def test_a_write_that_does_not_fit_is_refused_alone_or_with_its_group(path: Path) -> None:
@@ -303,9 +303,9 @@ async def test_a_write_that_does_not_fit_is_refused_alone_or_with_its_group(path
 
     with pytest.raises(Transient, match="cannot be written"):
         await take(journal, intake("big", said("x" * 200_000, "c2")))
-    assert await waiting(journal) == ["m1"]
+    assert ["m1"] == await waiting(journal)
     await database.write(now, lambda tx: tx.rows("PRAGMA max_page_count = 1000000"))
-    assert await take(journal, intake("big", said("x" * 200_000, "c2"))) == ["accepted"]
+    assert ["accepted"] == await take(journal, intake("big", said("x" * 200_000, "c2")))
     await journal.close()
 
 
@@ -326,6 +326,24 @@ async def test_the_raw_update_goes_with_its_turn(path: Path) -> None:
     await journal.close()
 
 
+async def test_a_forgotten_conversation_leaves_no_row_with_its_texts(path: Path) -> None:
+    def rows(tx: Any) -> list[int]:
+        return [
+            tx.value(f"SELECT count(*) FROM {table}") for table in ("messages", "bodies", "turns", "parts")
+        ]
+
+    journal = await opened(path)
+    await take(journal, intake("m1"), intake("m2"))
+    async with journal.hold("dispatcher/acme") as lease:
+        await journal.claim("t1", ["m1"], lease)
+        await journal.finish("t1", lease, Ending(outcome="answered", parts=(Part(text="a"),)))
+        assert [2, 2, 1, 1] == await journal._database.read(0.0, rows)
+        await journal.forget(said().key)
+
+    assert [0, 0, 0, 0] == await journal._database.read(0.0, rows)
+    await journal.close()
+
+
 async def test_writes_that_queue_up_share_one_commit(path: Path) -> None:
     journal = await opened(path)
     commits: list[int] = []
@@ -343,7 +361,7 @@ async def test_writes_that_queue_up_share_one_commit(path: Path) -> None:
     go.set()
     await asyncio.gather(blocker, *writes)
 
-    assert len(commits) == 2
+    assert 2 == len(commits)
     await journal.close()
 
 
@@ -353,8 +371,8 @@ async def test_a_write_whose_caller_gave_up_is_still_one_write(path: Path) -> No
     await asyncio.sleep(0)
     lost.cancel()
 
-    assert await take(journal, intake("m2", said(chat="c2"))) == ["accepted"]
-    assert await waiting(journal) == ["m1", "m2"]
+    assert ["accepted"] == await take(journal, intake("m2", said(chat="c2")))
+    assert ["m1", "m2"] == await waiting(journal)
     await journal.close()
 
 
@@ -365,10 +383,10 @@ async def test_a_closed_journal_refuses_and_commits_what_was_queued(path: Path) 
     await journal.close()
     await journal.close()
 
-    assert await asyncio.gather(*queued) == [["accepted"]] * 20
+    assert [["accepted"]] * 20 == await asyncio.gather(*queued)
     assert not await journal.writable()
     with pytest.raises(Transient):
         await journal.waiting("acme")
     again = await opened(path)
-    assert await again.queue("acme") == 20
+    assert 20 == await again.queue("acme")
     await again.close()
