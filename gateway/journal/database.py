@@ -145,7 +145,8 @@ class OnDisk:
 
     def _connect_all(self) -> apsw.Connection:
         """Open the file, migrate it, and open it again for each reader; returns the writing connection."""
-        db = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        self._path.touch(mode=0o600)  # it holds texts and secrets; SQLite gives its log the same mode
+        db = self._connect(apsw.SQLITE_OPEN_READWRITE)
         try:
             db.pragma("auto_vacuum", "INCREMENTAL")  # only a new file takes it
             db.pragma("journal_mode", "WAL")

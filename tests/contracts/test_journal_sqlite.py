@@ -122,6 +122,14 @@ async def test_a_closed_journal_is_one_file_with_everything_in_it(path: Path) ->
     assert {"gateway.db", "gateway.db.lock"} == {file.name for file in _files(path.parent)}
 
 
+async def test_nobody_else_may_read_a_new_journal(path: Path) -> None:
+    journal = await opened(path)
+    await take(journal, intake("m1"))
+
+    assert {0o600} == {file.stat().st_mode & 0o777 for file in _files(path.parent)}
+    await journal.close()
+
+
 async def test_a_killed_process_loses_no_acknowledged_message(path: Path, child: Any) -> None:
     writer = child("""
 async def write(journal, worker):
