@@ -79,7 +79,9 @@ class Supervisor:
                     )
                 error: BaseException = RuntimeError("the channel ended by itself")
             except asyncio.CancelledError:
-                raise
+                if (task := asyncio.current_task()) is None or task.cancelling():
+                    raise
+                error = RuntimeError("something inside the channel cancelled it")
             except Superseded as superseded:
                 fields = {"bot": channel.bot, "platform": channel.platform}
                 self._observer(Noted(event="channel.superseded", level="warning", fields=fields))

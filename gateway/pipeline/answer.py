@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from gateway.errors import GatewayError, Permanent, RateLimited
 from gateway.messages import Question, Reply
 from gateway.pipeline.admission import Admission
+from gateway.pipeline.bell import done_within
 from gateway.policy.retry import ATTEMPTS, Again, GiveUp, LookUp, after_question
 from gateway.ports import Clock, Completions
 
@@ -42,14 +43,13 @@ class Answering:
         asking = asyncio.ensure_future(
             self._until_settled(question, LookUp(0.0) if look_first else Again(0.0))
         )
-        alarm = asyncio.ensure_future(self._clock.sleep(limit))
         try:
-            await asyncio.wait({asking, alarm}, return_when=asyncio.FIRST_COMPLETED)
-            return asking.result() if asking.done() else GiveUp("failed", f"no answer within {limit:g} s")
+            if await done_within(self._clock, limit, asking):
+                return asking.result()
+            return GiveUp("failed", f"no answer within {limit:g} s")
         finally:
             asking.cancel()
-            alarm.cancel()
-            await asyncio.gather(asking, alarm, return_exceptions=True)
+            await asyncio.gather(asking, return_exceptions=True)
 
     async def _until_settled(self, question: Question, step: Again | LookUp) -> Reply | GiveUp:
         while True:

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from gateway.ports import Clock, Watch
+
+
+async def done_within(clock: Clock, seconds: float, work: asyncio.Future[Any]) -> bool:
+    """Wait for `work`, but no longer than that; whatever comes of it, it is the caller's to end."""
+    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    try:
+        await asyncio.wait({work, alarm}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        alarm.cancel()
+    return work.done()
 
 
 class Bell:
@@ -23,19 +34,12 @@ class Bell:
             if seconds is None:
                 await self._event.wait()
             else:
-                await self._first_of(max(0.0, seconds))
+                rung = asyncio.ensure_future(self._event.wait())
+                try:
+                    await done_within(self._clock, max(0.0, seconds), rung)
+                finally:
+                    rung.cancel()
         self._event.clear()
-
-    async def _first_of(self, seconds: float) -> None:
-        tasks = {
-            asyncio.ensure_future(self._event.wait()),
-            asyncio.ensure_future(self._clock.sleep(seconds)),
-        }
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
 
     async def follow(self, watch: Watch) -> None:
         """Ring for every fact of a subscription, until cancelled."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.errors import GatewayError
 from gateway.messages import Profile
+from gateway.pipeline.bell import done_within
 from gateway.ports import Clock
 
 PATIENCE = 2.0
@@ -32,7 +33,7 @@ class Profiles:
         """Wait `PATIENCE` seconds at most; None when it is not known by then."""
         task = self.start(organization, replica)
         if task is not None:
-            await asyncio.wait({task}, timeout=PATIENCE)
+            await done_within(self._clock, PATIENCE, task)
         return self.known(replica)
 
     def start(self, organization: str, replica: str) -> asyncio.Task[None] | None:

@@ -27,7 +27,7 @@ from gateway.pipeline.deliver import Courier
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.rendering import Rendering
-from gateway.ports import Journal, Renderer
+from gateway.ports import Journal, Lease, Renderer
 from gateway.settings.models import Bot, Settings
 from tests.clock import FakeClock, settle
 from tests.fakes import Facts, FakeAdapter, FakeCompletions, LineRenderer
@@ -144,18 +144,21 @@ class Works:
     @asynccontextmanager
     async def delivering(self, channel: Channel = CHANNEL, **options: Any) -> AsyncIterator[Courier]:
         async with self.journal.hold(f"channel/{channel}") as lease:
-            courier = Courier(
-                channel,
-                self.adapter,
-                lease,
-                self.journal,
-                self.clock,
-                self.facts,
-                lambda: 0.5,
-                **options,
-            )
+            courier = self.courier(channel, lease, **options)
             async with started(courier.run()):
                 yield courier
+
+    def courier(self, channel: Channel, lease: Lease, **options: Any) -> Courier:
+        return Courier(
+            channel,
+            self.adapter,
+            lease,
+            self.journal,
+            self.clock,
+            self.facts,
+            lambda: 0.5,
+            **options,
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
