@@ -106,6 +106,7 @@ class Gateway:
         self._observe = fan_out(observe, self._metrics, self._last_seen)
         self._extra_routes = list(public_routes)
         self._started_at = self._clock.now()
+        self._started = False
         self._platforms: dict[PlatformName, Platform] = {}
         self._renderers: dict[PlatformName, Renderer] = {}
         self._live: dict[Channel, tuple[Adapter, ChannelHost]] = {}
@@ -187,6 +188,7 @@ class Gateway:
                 for platform in PLATFORMS:
                     if getattr(bot, platform):
                         self._supervisor.start(Channel(bot=name, platform=platform))
+        self._started = True
         self._note(
             "gateway.started",
             version=__version__,
@@ -258,7 +260,8 @@ class Gateway:
         if self.admin is not None:
             await self.admin.stop()
         await self.journal.close()
-        self._note("gateway.stopped")
+        if self._started:
+            self._note("gateway.stopped")
 
     async def _close_platforms(self, *names: PlatformName) -> None:
         for name in names:

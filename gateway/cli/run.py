@@ -35,7 +35,7 @@ def serve(loaded: Loaded) -> int:
     except Misconfigured as error:
         log.error("startup.failed", error=str(error), remedy=error.remedy)  # noqa: TRY400 - words, not a traceback
         return CONFIGURATION
-    except (GatewayError, OSError) as error:
+    except GatewayError as error:
         log.error("startup.failed", error=str(error))  # noqa: TRY400
         return 1
     except Exception:

@@ -11,6 +11,7 @@ from aiohttp import ClientSession
 
 from gateway.app import Gateway
 from gateway.demo.stage import Stage
+from gateway.errors import Transient
 from gateway.ports import Fact
 from gateway.process import run_loop, stop_events
 from gateway.sandbox.sensay import SUPPORT, SensaySandbox
@@ -31,8 +32,8 @@ def serve_demo(port: int) -> int:
     configure_logs("text", "warning", Mask())
     try:
         run_loop(lambda: _demo(port))
-    except OSError as error:
-        click.echo(f"cannot listen on 127.0.0.1:{port}: {error.strerror or error} (try --port)", err=True)
+    except Transient as error:
+        click.echo(f"{error} (try --port)", err=True)
         return 1
     return 0
 

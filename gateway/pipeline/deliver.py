@@ -63,11 +63,12 @@ class Courier:
         """Claim and start what is due; returns after how many seconds to look again."""
         try:
             free = IN_FLIGHT - len(self._sending)
-            if free > 0:
-                for delivery in await self._journal.claim_deliveries(self._channel, self._lease, free):
-                    task = asyncio.ensure_future(self._send(delivery))
-                    self._sending.add(task)
-                    task.add_done_callback(self._done)
+            if free <= 0:
+                return None  # the next send that ends rings
+            for delivery in await self._journal.claim_deliveries(self._channel, self._lease, free):
+                task = asyncio.ensure_future(self._send(delivery))
+                self._sending.add(task)
+                task.add_done_callback(self._done)
             due = await self._journal.next_due(self._channel)
         except Transient:
             return 1.0

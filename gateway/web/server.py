@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import os
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from aiohttp import web
+
+from gateway.errors import Transient
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY = 1024 * 1024
@@ -71,13 +74,14 @@ class Listener:
         self.up = False
 
     async def start(self) -> None:
-        """Listen; `port` is the real one afterwards. Raises OSError when the port is in use."""
+        """Listen; `port` is the real one afterwards. Raises Transient when the port is in use."""
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self.port).start()
-        except OSError:
+        except OSError as error:
             await self._runner.cleanup()
-            raise
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise Transient(f"cannot listen on {self._host}:{self.port}: {why}") from error
         self.port = self._runner.addresses[0][1]
         self.up = True
 

@@ -37,7 +37,7 @@ async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
     stop = asyncio.Event()
     running = asyncio.create_task(made.run(stop))
     async with asyncio.timeout(10):
-        while made.channel("support", "webhook") is None and not running.done():  # noqa: ASYNC110 - no event
+        while made.channel("support", "webhook") is None and not running.done():
             await asyncio.sleep(0)
     made.stop = stop
     yield made
@@ -125,7 +125,7 @@ async def test_a_caller_who_waits_at_the_end_gets_the_answer_within_the_grace_or
     sandbox.faults.add(Fault("sensay", "answer", "delay", seconds=seconds))
     asking = asyncio.create_task(caller.post(QUESTION, Prefer="wait=50"))
     async with asyncio.timeout(10):
-        while not any(r.operation == "complete" for r in sandbox.sensay.requests):  # noqa: ASYNC110 - no event
+        while not any(r.operation == "complete" for r in sandbox.sensay.requests):
             await asyncio.sleep(0)
     gateway.stop.set()
 
