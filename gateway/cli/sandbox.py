@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import Literal
 
@@ -44,7 +45,7 @@ def sandbox(
     try:
         asyncio.run(_serve(box))
     except OSError as error:
-        click.echo(f"cannot listen on {host}:{port}: {error.strerror or error}", err=True)
+        click.echo(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}", err=True)
         sys.exit(1)
 
 
