@@ -6,12 +6,14 @@ before a line is written, so that it holds for vendor libraries and tracebacks t
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -36,7 +38,7 @@ STATES: tuple[BotState, ...] = ("starting", "running", "degraded", "failed", "pa
 # --- logs ---
 
 _SHAPES = re.compile(
-    r"\b\d{3,}:[A-Za-z0-9_-]{20,}"  # Telegram token
+    r"(?<!\d)\d{3,}:[A-Za-z0-9_-]{20,}"  # Telegram token, also in a URL: /bot1234:…
     r"|\b[\w-]{20,30}\.[\w-]{6,7}\.[\w-]{27,45}\b"  # Discord token
     r"|whsec_[A-Za-z0-9+/=]+"
     r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+"  # JSON web token
@@ -60,13 +62,21 @@ class Mask:
         """Take the secrets of the current configuration; short ones would hide ordinary words and are left to the
         shapes.
         """
-        words = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
+        spelled = {spelling for secret in secrets if len(secret) >= 6 for spelling in _spellings(secret)}
+        words = sorted(spelled, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, words))) if words else None
 
     def __call__(self, line: str) -> str:
         if self._known is not None:
             line = self._known.sub("***", line)
         return _SHAPES.sub("***", line)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """As a secret stands in a text, a repr or a URL, and each of these inside a JSON string."""
+    for spelling in (secret, repr(secret)[1:-1], quote(secret, safe="")):
+        yield spelling
+        yield json.dumps(spelling, ensure_ascii=False)[1:-1]
 
 
 class _MaskedStream:
