@@ -26,7 +26,8 @@ def test_the_same_configuration_changes_nothing():
     found = plan(settings(a={"telegram": TELEGRAM}), settings(a={"telegram": TELEGRAM}))
 
     assert (channel("a"),) == found.unchanged
-    assert not (found.added or found.changed or found.removed or found.policies or found.restart)
+    assert () == found.added + found.changed + found.removed
+    assert () == found.policies + found.restart
 
 
 def test_channels_come_and_go_one_by_one():
