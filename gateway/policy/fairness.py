@@ -358,7 +358,7 @@ class Fairness:
             if at <= now:
                 best = share
             else:
-                later = min(later, at, self._pacing.next_expiry() if held else inf)
+                later = min(later, at, self._pacing.next_change(now) if held else inf)
         return best, later
 
     def _next_record(self, now: float, quota: Quota) -> tuple[_Share | None, float]:
@@ -381,7 +381,7 @@ class Fairness:
                 self._stale[key.bot] = None
         for name in sorted(quota.changed(now)):
             self._stale[name] = None
-        for name in self._pacing.expire(now, quota.minute.length):
+        for name in self._pacing.pass_time(now, quota.minute.length):
             self._stale[name] = None
         if self._stale:
             stale, self._stale = self._stale, {}

@@ -6,8 +6,9 @@ turn waiting, as many as they may still need in this minute, and at most half th
 
     held = min(limit / 2, need - spent),   need = rate + 2 * sqrt(rate)
 
-where `rate` is how many turns a minute these bots together took in the last `HORIZON` minutes (each no more than its
-share by weight, so that a noisy bot that pauses is not expected to be noisy), and `spent` what they took in this one.
+where `rate` is how many turns a minute these bots together took in the last `HORIZON` minutes, or since the first of
+them (each no more than its share by weight, so that a noisy bot that pauses is not expected to be noisy), and `spent`
+what they took in this one.
 The root is the spread of people who come independently of each other (Poisson): two of them cover 97 minutes of a
 hundred.
 
@@ -24,6 +25,8 @@ from math import ceil, inf, sqrt
 
 HORIZON = 5
 """Minutes' windows that say how active a bot is."""
+GLIMPSE = 1 / 6
+"""The shortest part of a window from which a rate is guessed."""
 
 
 @dataclass(slots=True)
@@ -46,13 +49,17 @@ class Pacing:
         self._accounts: dict[str, _Account] = {}
         self._starts: deque[tuple[float, str]] = deque()
         self._reach = inf
+        self._since = -inf
+        """When the first of the starts was that were counted without a pause of the horizon."""
+        self._windows: float = HORIZON
+        """Over how many windows the starts that we know are spread."""
         self._weights = 0.0
         self._recent = 0
         self._spent = 0
 
     def held(self) -> int:
         """Slots of the minute that bots beyond their allowance leave free."""
-        rate = self._recent / HORIZON
+        rate = self._recent / self._windows
         return max(0, min(self.limit // 2, ceil(rate + 2 * sqrt(rate)) - self._spent))
 
     def within(self, bot: str) -> bool:
@@ -62,6 +69,8 @@ class Pacing:
 
     def started(self, bot: str, weight: float, now: float) -> None:
         """A turn of the bot left."""
+        if not self._starts:
+            self._since = now
         self._starts.append((now, bot))
         account = self._account(bot, weight)
         account.recent += 1
@@ -76,11 +85,12 @@ class Pacing:
             account.waits, account.spent = waits, spent
             self._pool(bot, account)
 
-    def expire(self, now: float, minute: float) -> list[str]:
+    def pass_time(self, now: float, minute: float) -> list[str]:
         """Forget starts that are older than the horizon; returns whose they were."""
         bots = []
         self._reach = HORIZON * minute
-        while self._starts and self.next_expiry() <= now:
+        self._windows = min(HORIZON, max(GLIMPSE, (now - self._since) / minute))
+        while self._starts and self._next_expiry() <= now:
             bot = self._starts.popleft()[1]
             account = self._accounts[bot]
             account.recent -= 1
@@ -88,8 +98,13 @@ class Pacing:
             bots.append(bot)
         return bots
 
-    def next_expiry(self) -> float:
-        """When the oldest start is forgotten (inf: there is none)."""
+    def next_change(self, now: float) -> float:
+        """When less may be held although nothing happened: at once more is known, or the oldest start is forgotten."""
+        if self._windows < HORIZON:
+            return now + self._reach / HORIZON / 60
+        return self._next_expiry()
+
+    def _next_expiry(self) -> float:
         return self._starts[0][0] + self._reach if self._starts else inf
 
     def _account(self, bot: str, weight: float) -> _Account:
@@ -106,14 +121,14 @@ class Pacing:
         return max(1.0, self.limit * account.weight / self._weights)
 
     def _allowance(self, account: _Account) -> float:
-        rate = account.recent / HORIZON
+        rate = account.recent / self._windows
         return min(self._share(account), 1 + rate + 2 * sqrt(rate))
 
     def _pool(self, bot: str, account: _Account) -> None:
         """Put the bot's part into the sums, or take it out while it waits."""
         recent = spent = 0
         if not account.waits:
-            recent = min(account.recent, ceil(HORIZON * self._share(account)))
+            recent = min(account.recent, ceil(self._windows * self._share(account)))
             spent = min(account.spent, int(self._allowance(account)))
         self._recent += recent - account.pooled_recent
         self._spent += spent - account.pooled_spent

@@ -88,38 +88,39 @@ class Window:
     bots: dict[str, int] = field(default_factory=dict)
     kinds: dict[SpendClass, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
-    def add(self, entry: _Entry) -> None:
+    def insert(self, entry: _Entry) -> None:
         if not self.log or self.log[-1].counted_from <= entry.counted_from:
             self.log.append(entry)
         else:
             insort(self.log, entry, key=_counted_from)
-        self.bots[entry.bot] = self.bots.get(entry.bot, 0) + 1
-        self.kinds[entry.kind] += 1
-        entry.logs += 1
 
-    def discard(self, entry: _Entry) -> bool:
-        """Take an entry out, wherever it stands; False if it is not here."""
+    def remove(self, entry: _Entry) -> bool:
+        """Take an entry out of the log, wherever it stands; False if it is not there."""
         for index in range(bisect_left(self.log, entry.counted_from, key=_counted_from), len(self.log)):
             if self.log[index] is entry:
                 del self.log[index]
-                self._uncount(entry)
                 return True
             if self.log[index].counted_from > entry.counted_from:
                 return False
         return False
 
     def expire(self, now: float) -> list[_Entry]:
-        """Drop and return what no longer counts."""
+        """Take out and return what no longer counts."""
         if not self.log or self.next_expiry() > now:
             return []
         gone = bisect_right(self.log, now, key=lambda entry: entry.counted_from + self.period)
         dropped = self.log[:gone]
         del self.log[:gone]
-        for entry in dropped:
-            self._uncount(entry)
         return dropped
 
-    def _uncount(self, entry: _Entry) -> None:
+    def count(self, entry: _Entry) -> None:
+        """The entry is one of its bot's and of its class."""
+        self.bots[entry.bot] = self.bots.get(entry.bot, 0) + 1
+        self.kinds[entry.kind] += 1
+        entry.logs += 1
+
+    def uncount(self, entry: _Entry) -> None:
+        """No more."""
         self.kinds[entry.kind] -= 1
         self.bots[entry.bot] -= 1
         if not self.bots[entry.bot]:
@@ -261,16 +262,17 @@ class Quota:
             slots += self.hour.limit // 10
         elif self.owns(bot):
             return self.hour.free_at(now, slots)
-        if not self._unspent:
+        if not self._reserves:
             return self.hour.free_at(now, slots)
-        return self._common_at(now, slots)
+        return self._common_at(now, slots, bot)
 
-    def _common_at(self, now: float, slots: int) -> float:
-        """When the hour has room beside the reserves; what leaves within its bot's reserve makes none."""
+    def _common_at(self, now: float, slots: int, bot: str) -> float:
+        """When the hour has room beside the reserves; what leaves within another bot's reserve makes none."""
         lacking = len(self.hour.log) + self._unspent + slots - self.hour.limit
         if lacking <= 0:
             return now
-        beyond = {bot: self.hour.bots.get(bot, 0) - count for bot, count in self._reserves.items()}
+        beyond = {owner: self.hour.bots.get(owner, 0) - count for owner, count in self._reserves.items()}
+        beyond.pop(bot, None)
         for entry in self.hour.log:
             if entry.bot in beyond:
                 beyond[entry.bot] -= 1
@@ -335,7 +337,7 @@ class Quota:
         if entry is None:
             return
         for window in (self.minute, self.hour, self.uploads):
-            if window.discard(entry):
+            if window.remove(entry):
                 self._left(window, entry)
 
     def limited(self, now: float, retry_after: float | None, spend_id: str | None = None) -> None:
@@ -360,20 +362,20 @@ class Quota:
     ) -> None:
         owner = bot if kind in REPLIES else ""
         entry = self._entries[spend_id] = _Entry(spend_id, owner, kind, at, at + TRANSIT)
-        self.minute.add(entry)
+        windows = (self.minute, *((self.hour,) if completion else ()), *((self.uploads,) if upload else ()))
+        for window in windows:
+            window.insert(entry)
+            window.count(entry)
         if completion:
-            self.hour.add(entry)
             self._unspent -= self.hour.bots[owner] <= self._reserves.get(owner, 0)
-        if upload:
-            self.uploads.add(entry)
         self._idle_until = -inf
         self._changed.add(owner)
 
     def _count_from(self, entry: _Entry, moment: float) -> None:
-        windows = [window for window in (self.minute, self.hour, self.uploads) if window.discard(entry)]
+        windows = [window for window in (self.minute, self.hour, self.uploads) if window.remove(entry)]
         entry.counted_from = moment
         for window in windows:
-            window.add(entry)
+            window.insert(entry)
         self._idle_until = -inf
 
     def _advance(self, now: float) -> None:
@@ -389,6 +391,7 @@ class Quota:
                 self._idle_until = min(self._idle_until, window.next_expiry())
 
     def _left(self, window: Window, entry: _Entry) -> None:
+        window.uncount(entry)
         if window is self.hour:
             self._unspent += self.owns(entry.bot)
         if not entry.logs:
