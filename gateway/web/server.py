@@ -40,7 +40,8 @@ def guarded(token: Callable[[], str | None]) -> Any:
         expected = token()
         if expected is None or request.path in {"/livez", "/readyz"}:
             return await handler(request)
-        if not hmac.compare_digest(_given(request).encode(), expected.encode()):
+        given = _given(request).encode(errors="surrogateescape")  # a header may hold any bytes
+        if not hmac.compare_digest(given, expected.encode()):
             body = {"type": "about:blank", "title": "Unauthorized", "status": 401}
             headers = {"WWW-Authenticate": 'Basic realm="gateway"'}
             return web.json_response(

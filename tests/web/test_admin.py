@@ -1,0 +1,286 @@
+"""The admin listener: probes for everybody, everything else for whoever has the token."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway import __version__
+from gateway.app import Gateway
+from gateway.errors import Transient
+from gateway.messages import BotCounts
+from gateway.settings.models import Settings
+from gateway.web.server import Listener
+from gateway.web.status import bot_document, moment
+
+TOKEN = "a-token-for-the-admin-page"
+REPLICA = "12345678-1234-1234-1234-123456789abc"
+PROBES, GUARDED = ("/livez", "/readyz"), ("/metrics", "/status.json", "/status", "/-/reload", "/")
+
+
+def document_of(**admin: Any) -> dict[str, Any]:
+    """One bot whose channel connects to nothing."""
+    return {
+        "server": {
+            "public": {"host": "127.0.0.1", "port": 0},
+            "admin": {"host": "127.0.0.1", "port": 0, **admin},
+        },
+        "journal": "memory:",
+        "shutdown_grace": "0s",
+        "sensay": {"base_url": "http://127.0.0.1:9"},
+        "organizations": {"acme": {"secret": "acme-secret"}},
+        "bots": {
+            "shop": {
+                "organization": "acme",
+                "replica": REPLICA,
+                "web": {"allowed_origins": ["https://shop.example"]},
+            }
+        },
+    }
+
+
+def settings(**admin: Any) -> Settings:
+    return Settings.model_validate(document_of(**admin))
+
+
+@asynccontextmanager
+async def running(configuration: Settings) -> AsyncIterator[tuple[Gateway, ClientSession]]:
+    """A gateway and somebody at its admin listener."""
+    gateway = Gateway(configuration)
+    try:
+        await gateway.start()
+        assert gateway.admin is not None
+        async with ClientSession(f"http://127.0.0.1:{gateway.admin.port}") as http:
+            yield gateway, http
+    finally:
+        await gateway.close()
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[ClientSession]:
+    async with running(settings(token=TOKEN)) as (_, http):
+        yield http
+
+
+@pytest.fixture
+async def open_to_all() -> AsyncIterator[tuple[Gateway, ClientSession]]:
+    async with running(settings()) as pair:
+        yield pair
+
+
+async def status_of(http: ClientSession, path: str, **request: Any) -> int:
+    async with http.get(path, **request) as answer:
+        return answer.status
+
+
+def basic(text: bytes) -> str:
+    return "Basic " + base64.b64encode(text).decode()
+
+
+# --- who may ask ---
+
+
+@pytest.mark.parametrize("path", PROBES)
+async def test_a_probe_needs_no_token(guarded: ClientSession, path: str):
+    assert await status_of(guarded, path) == 200
+
+
+@pytest.mark.parametrize("path", GUARDED)
+async def test_everything_else_needs_the_token(guarded: ClientSession, path: str):
+    async with guarded.get(path) as answer:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        assert answer.content_type == "application/problem+json"
+        assert (await answer.json())["status"] == 401
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/status.json"])
+async def test_the_token_is_taken_as_bearer_or_as_password(guarded: ClientSession, path: str):
+    assert await status_of(guarded, path, headers={"Authorization": f"Bearer {TOKEN}"}) == 200
+    assert await status_of(guarded, path, headers={"Authorization": f"bearer {TOKEN}"}) == 200
+    assert (
+        await status_of(guarded, path, headers={"Authorization": basic(f"anybody:{TOKEN}".encode())}) == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "Bearer wrong",
+        "Bearer",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Token {TOKEN}",
+        TOKEN,
+        basic(f"{TOKEN}:".encode()),
+        basic(b"admin:wrong"),
+        basic(b"\xff\xfe:\xff"),
+        "Basic not-base64!",
+        "Basic",
+        "",
+    ],
+)
+async def test_a_wrong_token_is_refused(guarded: ClientSession, given: str):
+    assert await status_of(guarded, "/metrics", headers={"Authorization": given}) == 401
+
+
+async def test_a_token_of_odd_bytes_is_refused_like_any_other():
+    async with running(settings(token=TOKEN)) as (gateway, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.admin.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer \xff\xfe\r\n\r\n")
+        line = await reader.readline()
+        writer.close()
+
+    assert b"401" in line
+
+
+async def test_there_is_no_lock_out(guarded: ClientSession):
+    for _ in range(20):
+        await status_of(guarded, "/metrics", headers={"Authorization": "Bearer wrong"})
+
+    assert await status_of(guarded, "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}) == 200
+
+
+async def test_a_token_in_the_address_does_not_count(guarded: ClientSession):
+    assert await status_of(guarded, f"/metrics?token={TOKEN}") == 401
+
+
+async def test_without_a_token_in_the_configuration_none_is_asked_for(open_to_all: Any):
+    _, http = open_to_all
+
+    assert await status_of(http, "/metrics") == 200
+    assert await status_of(http, "/status.json") == 200
+
+
+async def test_what_is_not_there_is_a_problem_document(open_to_all: Any):
+    _, http = open_to_all
+    async with http.get("/nowhere") as missing, http.post("/livez") as wrong:
+        assert (missing.status, wrong.status) == (404, 405)
+        assert wrong.headers["Allow"] == "GET,HEAD"
+        assert missing.content_type == wrong.content_type == "application/problem+json"
+
+
+# --- what they see ---
+
+
+async def test_readiness_fails_while_the_journal_cannot_be_written(open_to_all: Any):
+    gateway, http = open_to_all
+    before = await status_of(http, "/readyz")
+    await gateway.journal.close()
+    async with http.get("/readyz") as answer:
+        failed = answer.status, await answer.text()
+    alive = await status_of(http, "/livez")
+    await gateway.journal.open()
+
+    assert before == 200
+    assert failed[0] == 503
+    assert "journal" in failed[1]
+    assert alive == 200
+    assert await status_of(http, "/readyz") == 200
+
+
+async def test_readiness_fails_while_the_public_listener_is_down(open_to_all: Any):
+    gateway, http = open_to_all
+    await gateway.public.stop()
+    async with http.get("/readyz") as answer:
+        assert answer.status == 503
+        assert "public listener" in await answer.text()
+
+
+async def test_one_bad_bot_does_not_make_the_process_unready():
+    document = document_of()
+    document["bots"]["shop"]["telegram"] = {"token": "1:a-token-that-nobody-answers-to"}
+    document["platforms"] = {"telegram": {"api_url": "http://127.0.0.1:9"}}
+    async with running(Settings.model_validate(document)) as (gateway, http):
+        telegram = (await gateway.status())["bots"]["shop"]["platforms"]["telegram"]
+
+        assert telegram["state"] != "running"
+        assert await status_of(http, "/readyz") == 200
+
+
+async def test_the_status_tells_of_every_bot_and_organisation(open_to_all: Any):
+    _, http = open_to_all
+    async with http.get("/status.json") as answer:
+        document = await answer.json()
+
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert document["version"] == __version__
+    assert document["ready"] is True
+    assert document["started_at"].endswith("+00:00")
+    organization = document["organizations"]["acme"]
+    assert organization["quota"]["minute"] == {"limit": 100, "used": 0} | organization["quota"]["minute"]
+    assert organization["quota"]["hour"]["limit"] == 1000
+    assert organization["waiting"] == 0
+    bot = document["bots"]["shop"]
+    assert bot["replica"] == REPLICA
+    assert set(bot["platforms"]) == {"web"}
+    assert bot["platforms"]["web"]["state"] == "running"
+    assert set(bot["platforms"]["web"]) == {"state", "since", "last_event_at", "last_reply_at", "error"}
+    assert bot["queue"] == {"waiting": 0, "oldest_age": None}
+    assert bot["turns"] == {"answered": 0, "failed": 0, "expired": 0}
+
+
+async def test_the_metrics_can_be_scraped(open_to_all: Any):
+    _, http = open_to_all
+    async with http.get("/metrics") as answer:
+        text = await answer.text()
+    samples = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert samples["gateway_quota_limit", "acme", "minute"] == 100.0
+    assert samples["gateway_quota_limit", "acme", "hour"] == 1000.0
+    assert samples["gateway_queue_depth", "shop"] == 0.0
+    assert samples["gateway_bot_state", "running", "shop", "web"] == 1.0
+
+
+def test_times_are_written_for_people_and_machines():
+    assert moment(0.0) == "1970-01-01T00:00:00.000+00:00"
+    assert moment(None) is None
+
+
+def test_the_age_of_the_oldest_is_never_negative():
+    counts = BotCounts(waiting=1, oldest=100.0)
+
+    assert bot_document(REPLICA, {}, counts, 99.0)["queue"] == {"waiting": 1, "oldest_age": 0.0}
+    assert bot_document(REPLICA, {}, counts, 103.0)["queue"] == {"waiting": 1, "oldest_age": 3.0}
+
+
+# --- listening ---
+
+
+async def test_a_port_in_use_is_an_error_and_nothing_stays_open():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        listener = Listener("127.0.0.1", taken.getsockname()[1], [])
+
+        with pytest.raises(Transient, match="cannot listen on"):
+            await listener.start()
+        assert not listener.up
+
+
+async def test_a_gateway_that_cannot_listen_lets_go_of_all_it_had():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        before = asyncio.all_tasks()
+        gateway = Gateway(settings(port=taken.getsockname()[1]))
+        with pytest.raises(Transient, match="cannot listen on"):
+            await gateway.run(asyncio.Event())
+
+        assert gateway.public is not None
+        assert not gateway.public.up
+        assert not await gateway.journal.writable()
+        assert asyncio.all_tasks() == before
