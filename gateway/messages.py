@@ -238,6 +238,9 @@ class Ending(Value, frozen=True):
     parts: tuple[Part, ...] = ()
     cause: str | None = None
     request_id: str | None = None
+    quota_wait: float = 0.0
+    """Seconds that it waited for quota, and then for Sensay (`upstream`)."""
+    upstream: float = 0.0
 
 
 class Channel(Value, frozen=True):
@@ -442,6 +445,28 @@ class Life(Value, frozen=True):
     cause: str | None = None
     request_id: str | None = None
     parts: tuple[PartLife, ...] = ()
+    quota_wait: float | None = None
+    upstream: float | None = None
+
+
+class DeadLetter(Value, frozen=True):
+    """What was given up: a turn that failed, a part that was not (`unknown`: perhaps not) delivered, an update
+    that could not be read.
+
+    `id` is the turn's, the part's or the message's; `message` is whose `Life` tells the rest; `seq` grows with
+    every letter. `raw` is the unreadable update, only where one letter is asked for.
+    """
+
+    id: str
+    seq: int
+    kind: Literal["turn", "part", "update"]
+    organization: str
+    key: ConversationKey
+    message: str
+    outcome: Literal["failed", "dead", "unknown", "quarantined"]
+    at: float
+    cause: str | None = None
+    raw: str | None = None
 
 
 class BotCounts(Value, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from gateway.messages import (
@@ -18,6 +19,7 @@ from gateway.messages import (
     BotState,
     Channel,
     ConversationKey,
+    DeadLetter,
     Delivery,
     Ending,
     Facts,
@@ -327,6 +329,34 @@ class Journal(Protocol):
         """How many messages of the organisation wait to be asked."""
         ...
 
+    # dead letters
+
+    async def dead_letters(
+        self, *, bot: str | None = None, before: int | None = None, limit: int = 100
+    ) -> list[DeadLetter]:
+        """What was given up, the newest first; with `before`, letters with a smaller `seq`.
+
+        There is one for every turn that was to be answered and ended as failed, every part that was buried, and
+        every quarantined update. They go with their conversation, after `Retention.traces`, and beyond a bound.
+        """
+        ...
+
+    async def dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002
+        """One letter, with the raw update if it has one and that is still kept."""
+        ...
+
+    async def retry(self, id: str) -> bool:  # noqa: A002
+        """Take a turn's messages or a part up again: they wait from now on, and the letter is gone. False if
+        there is no such letter.
+
+        Raises Permanent when it cannot be done: the text is past its retention, or it is an update.
+        """
+        ...
+
+    async def drop(self, id: str) -> bool:  # noqa: A002
+        """Forget a letter; what it was about stays as it ended. False if there is no such letter."""
+        ...
+
     # housekeeping
 
     async def forget(self, key: ConversationKey) -> None:
@@ -334,8 +364,15 @@ class Journal(Protocol):
         ...
 
     async def purge(self, retention: Retention) -> int:
-        """Drop what is older than its retention; returns rows dropped. Bounded work per call: call again
-        while it returns > 0.
+        """Drop what is older than its retention, and give room back to the disk; returns how much was done.
+        Bounded work per call: call again while it returns > 0.
+        """
+        ...
+
+    def backup(self) -> AbstractAsyncContextManager[Path]:
+        """A consistent copy, made while everything goes on, as a file that lasts as long as the context.
+
+        Raises Transient when it cannot be written.
         """
         ...
 
@@ -413,6 +450,11 @@ class Host(Protocol):
 
     @property
     def paused(self) -> bool: ...
+
+    @property
+    def images(self) -> bool:
+        """Whether the replica is shown pictures (the bot's `images`, as configured now)."""
+        ...
 
 
 class Adapter(Protocol):

@@ -11,8 +11,11 @@ from gateway import __version__
 from gateway.cli.check import check
 from gateway.cli.config import config
 from gateway.cli.demo import demo
+from gateway.cli.journal import journal
+from gateway.cli.letters import dead_letters
 from gateway.cli.run import run
 from gateway.cli.sandbox import sandbox
+from gateway.cli.trace import trace
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,7 +40,7 @@ def cli(context: click.Context, check_config: bool, path: Path) -> None:
         context.exit(2)
 
 
-for verb in (run, check, demo, sandbox, config):
+for verb in (run, check, demo, sandbox, config, dead_letters, trace, journal):
     cli.add_command(verb)
 
 

@@ -9,11 +9,14 @@ not wait for company.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import queue
+import secrets
+import tempfile
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +24,7 @@ from typing import Any, Protocol
 import apsw
 
 from gateway.errors import Transient
-from gateway.journal.schema import migrate
+from gateway.journal.schema import migrate, migrations
 from gateway.journal.tx import T, Tx, Work
 
 GROUP = 256
@@ -64,6 +67,10 @@ class Database(Protocol):
 
     async def read(self, now: float, work: Work[T]) -> T: ...
 
+    async def copy(self) -> Path:
+        """Make a file with everything in it; it is the caller's to remove."""
+        ...
+
 
 class InMemory:
     """No disk, no thread: work runs where it is asked for."""
@@ -94,6 +101,14 @@ class InMemory:
         if self._db is None:
             raise Transient("journal is closed")
         return work(Tx(self._db, now))
+
+    async def copy(self) -> Path:
+        if self._db is None:
+            raise Transient("journal is closed")
+        file, name = tempfile.mkstemp(prefix="gateway-journal-")
+        os.close(file)
+        copy_into(self._db, Path(name))
+        return Path(name)
 
 
 @dataclass(slots=True, eq=False)
@@ -145,6 +160,7 @@ class OnDisk:
 
     def _connect_all(self) -> apsw.Connection:
         """Open the file, migrate it, and open it again for each reader; returns the writing connection."""
+        self._remove_copies()
         self._path.touch(mode=0o600)  # it holds texts and secrets; SQLite gives its log the same mode
         db = self._connect(apsw.SQLITE_OPEN_READWRITE)
         try:
@@ -153,6 +169,7 @@ class OnDisk:
             db.pragma("synchronous", "FULL")
             db.pragma("temp_store", "MEMORY")
             db.pragma("journal_size_limit", WAL_KEPT)
+            self._keep_before_migrating(db)
             migrate(db)
             for _ in range(READERS):
                 self._idle.put(self._connect(apsw.SQLITE_OPEN_READONLY))
@@ -161,6 +178,12 @@ class OnDisk:
             db.close()
             raise
         return db
+
+    def _keep_before_migrating(self, db: apsw.Connection) -> None:
+        """Keep the file of an older version beside the one that is migrated, as `….v1`."""
+        found = db.pragma("user_version")
+        if 0 < found < max(migrations()):
+            copy_into(db, Path(f"{self._path}.v{found}"))
 
     def _close_readers(self) -> None:
         while not self._idle.empty():
@@ -210,6 +233,28 @@ class OnDisk:
             job.resolve()
         self._wake(topics)
 
+    # copying
+
+    async def copy(self) -> Path:
+        if self._thread is None:
+            raise Transient("journal is closed")
+        target = self._path.with_name(f"{self._path.name}.copy-{secrets.token_hex(4)}")
+        await asyncio.to_thread(self._copy, target)
+        return target
+
+    def _copy(self, target: Path) -> None:
+        """On a connection of its own, which reads one snapshot and holds nobody up."""
+        try:
+            with contextlib.closing(self._connect(apsw.SQLITE_OPEN_READWRITE)) as db:
+                copy_into(db, target)
+        except apsw.Error as error:
+            raise refused(error) from error
+
+    def _remove_copies(self) -> None:
+        """What a process left that died while copying."""
+        for left in self._path.parent.glob(f"{self._path.name}.copy-*"):
+            left.unlink(missing_ok=True)
+
     # reading
 
     async def read(self, now: float, work: Work[T]) -> T:
@@ -229,6 +274,20 @@ class OnDisk:
         return result
 
 
+def copy_into(db: apsw.Connection, target: Path) -> None:
+    """Write all of the database into a file that is whole and on the disk, or not there."""
+    part = target.with_name(f"{target.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)  # SQLite takes an empty file as it is
+        db.execute("VACUUM INTO ?", (str(part),))
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def commit(db: apsw.Connection, jobs: list[_Job]) -> None:
     """Run all jobs in one transaction and commit it; if that fails, all of them failed."""
     try:
@@ -237,7 +296,9 @@ def commit(db: apsw.Connection, jobs: list[_Job]) -> None:
             _run(db, job)
         db.execute("COMMIT")
     except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers, the thread goes on
-        with suppress(apsw.Error):  # where SQLite rolled back by itself there is nothing left to do
+        with contextlib.suppress(
+            apsw.Error
+        ):  # where SQLite rolled back by itself there is nothing left to do
             db.execute("ROLLBACK")
         for job in jobs:
             job.error = job.error or refused(error)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from gateway.journal import amendments, conversations, outbox
+from gateway.journal import amendments, conversations, letters, outbox
 from gateway.journal.tx import Row, Tx
 from gateway.messages import (
     Accepted,
@@ -277,6 +277,17 @@ def _unreadable(tx: Tx, intake: Intake, arrival: Unreadable) -> Accepted:
         arrival.error,
     )[0][0]
     tx.run("INSERT INTO bodies (message, raw, web, ended_at) VALUES (?, ?, 0, ?)", seq, arrival.raw, tx.now)
+    letters.write(
+        tx,
+        intake.id,
+        "update",
+        organization=intake.organization,
+        bot=arrival.bot,
+        conversation=conversation,
+        message=intake.id,
+        outcome="quarantined",
+        cause=arrival.error,
+    )
     return Accepted(id=intake.id, outcome="quarantined")
 
 
@@ -287,8 +298,8 @@ def waiting(tx: Tx, organization: str, after: int, limit: int) -> list[Head]:
     return [
         _head(row)
         for row in tx.rows(
-            "SELECT m.seq, m.id, m.bot, m.platform, c.chat, m.sender, m.kind, m.direct, m.sent_at, m.accepted_at,"
-            " m.size, m.not_before, m.join_key, m.deadline"
+            "SELECT m.seq, m.id, m.bot, m.platform, c.chat, m.sender, m.kind, m.direct, m.sent_at,"
+            " coalesce(m.waiting_since, m.accepted_at), m.size, m.not_before, m.join_key, m.deadline"
             " FROM messages m JOIN conversations c ON c.id = m.conversation"
             " WHERE m.state = 'waiting' AND m.organization = ? AND m.seq > ? ORDER BY m.seq LIMIT ?",
             organization,

@@ -16,7 +16,8 @@ def message(tx: Tx, id_: str) -> Life | None:
         return None
     row = tx.rows(
         "SELECT m.id, m.organization, c.bot, c.platform, c.chat, m.state, m.outcome, m.accepted_at, m.turn, m.sender,"
-        " b.said, t.claimed_at, t.state, t.asked_at, m.ended_at, t.attempt, coalesce(t.cause, m.cause), t.request_id"
+        " b.said, t.claimed_at, t.state, t.asked_at, m.ended_at, t.attempt, coalesce(t.cause, m.cause), t.request_id,"
+        " t.quota_wait, t.upstream"
         " FROM messages m JOIN conversations c ON c.id = m.conversation LEFT JOIN bodies b ON b.message = m.seq"
         " LEFT JOIN turns t ON t.id = m.turn WHERE m.id = ?",
         found,
@@ -37,7 +38,7 @@ def _resolve(tx: Tx, id_: str) -> str | None:
 
 def _life(tx: Tx, row: Row) -> Life:
     (id_, organization, bot, platform, chat, state, outcome, accepted_at, turn, sender, body) = row[:11]
-    claimed_at, turn_state, asked_at, ended_at, attempts, cause, request_id = row[11:]
+    claimed_at, turn_state, asked_at, ended_at, attempts, cause, request_id, quota_wait, upstream = row[11:]
     return Life(
         id=id_,
         organization=organization,
@@ -54,6 +55,8 @@ def _life(tx: Tx, row: Row) -> Life:
         cause=cause,
         request_id=request_id,
         parts=_parts(tx, id_, turn),
+        quota_wait=quota_wait,
+        upstream=upstream,
     )
 
 
@@ -89,13 +92,13 @@ def _parts(tx: Tx, id_: str, turn: str | None) -> tuple[PartLife, ...]:
 def counts(tx: Tx) -> Mapping[str, BotCounts]:
     figures: dict[str, dict[str, float]] = {}
     for bot, waiting, oldest in tx.rows(
-        "SELECT w.bot, w.n, m.accepted_at FROM (SELECT bot, count(*) AS n, min(seq) AS first FROM messages"
-        " WHERE state = 'waiting' AND kind = 'ask' GROUP BY bot) w JOIN messages m ON m.seq = w.first"
+        "SELECT w.bot, w.n, coalesce(m.waiting_since, m.accepted_at) FROM"
+        " (SELECT bot, count(*) AS n, min(seq) AS first FROM messages WHERE state = 'waiting' AND kind = 'ask' GROUP BY bot) w JOIN messages m ON m.seq = w.first"
     ):
         figures[bot] = {"waiting": waiting, "oldest": oldest}
     for bot, outcome, n in tx.rows(
         "SELECT bot, outcome, n FROM counters WHERE outcome IN ('answered', 'failed', 'expired')"
-        " UNION ALL SELECT bot, 'dead_letters', count(*) FROM parts WHERE state = 'dead' GROUP BY bot"
+        " UNION ALL SELECT bot, 'dead_letters', count(*) FROM dead_letters GROUP BY bot"
     ):
         figures.setdefault(bot, {})[outcome] = n
     return {bot: msgspec.convert(values, BotCounts) for bot, values in figures.items()}

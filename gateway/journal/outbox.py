@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.journal import conversations
+from gateway.journal import conversations, letters
 from gateway.journal.leases import fence
 from gateway.journal.tx import Tx
 from gateway.messages import (
@@ -152,6 +152,7 @@ def delivered(tx: Tx, delivery: Delivery, lease: Lease, receipt: Receipt) -> Non
         delivery.id,
     )
     if changed:
+        letters.drop(tx, delivery.id)
         _next_of_lane(tx, delivery)
 
 
@@ -165,6 +166,7 @@ def bury(tx: Tx, delivery: Delivery, lease: Lease, cause: str, unknown: bool) ->
         delivery.id,
     )
     if changed:
+        letters.of_part(tx, delivery.id)
         _next_of_lane(tx, delivery)
 
 
@@ -218,15 +220,18 @@ def next_due(tx: Tx, channel: Channel) -> float | None:
 
 def kill_lane(tx: Tx, channel: Channel, lease: Lease, lane: str, cause: str) -> int:
     fence(tx, lease)
-    return tx.run(
+    killed = tx.rows(
         "UPDATE parts SET state = 'dead', ended_at = ?, cause = ?"
-        " WHERE bot = ? AND platform = ? AND lane = ? AND ended_at IS NULL",
+        " WHERE bot = ? AND platform = ? AND lane = ? AND ended_at IS NULL RETURNING id",
         tx.now,
         cause,
         channel.bot,
         channel.platform,
         lane,
     )
+    for (id_,) in killed:
+        letters.of_part(tx, id_)
+    return len(killed)
 
 
 def inherit(tx: Tx, channel: Channel, lease: Lease) -> list[Delivery]:

@@ -6,10 +6,22 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from gateway.errors import Transient
-from gateway.journal import conversations, inbox, leases, ledger, looking, notes, outbox, turns, upkeep
+from gateway.journal import (
+    conversations,
+    inbox,
+    leases,
+    ledger,
+    letters,
+    looking,
+    notes,
+    outbox,
+    turns,
+    upkeep,
+)
 from gateway.journal.database import Database
 from gateway.journal.topics import Topics
 from gateway.journal.tx import Tx
@@ -18,6 +30,7 @@ from gateway.messages import (
     BotCounts,
     Channel,
     ConversationKey,
+    DeadLetter,
     Delivery,
     Ending,
     Facts,
@@ -173,6 +186,22 @@ class SqlJournal:
     async def queue(self, organization: str) -> int:
         return await self._read(inbox.queue, organization)
 
+    # dead letters
+
+    async def dead_letters(
+        self, *, bot: str | None = None, before: int | None = None, limit: int = 100
+    ) -> list[DeadLetter]:
+        return await self._read(letters.listed, bot, before, limit)
+
+    async def dead_letter(self, id: str) -> DeadLetter | None:  # noqa: A002 - the contract's name
+        return await self._read(letters.one, id)
+
+    async def retry(self, id: str) -> bool:  # noqa: A002 - the contract's name
+        return await self._write(letters.retry, id)
+
+    async def drop(self, id: str) -> bool:  # noqa: A002 - the contract's name
+        return await self._write(letters.drop, id)
+
     # housekeeping
 
     async def forget(self, key: ConversationKey) -> None:
@@ -180,6 +209,14 @@ class SqlJournal:
 
     async def purge(self, retention: Retention) -> int:
         return await self._write(upkeep.purge, retention)
+
+    @asynccontextmanager
+    async def backup(self) -> AsyncIterator[Path]:
+        copy = await self._database.copy()
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
 
     async def writable(self) -> bool:
         try:

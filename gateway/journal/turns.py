@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.errors import Permanent
-from gateway.journal import ledger, outbox
+from gateway.journal import ledger, letters, outbox
 from gateway.journal.leases import fence
 from gateway.journal.tx import Row, Tx
 from gateway.messages import ConversationKey, Ending, Message, Said, Spend, Turn, decode, encode
@@ -60,8 +60,8 @@ def load(tx: Tx, turn_id: str) -> Turn | None:
     messages = tuple(
         Message(id=id_, said=decode(body, Said), accepted_at=accepted_at)
         for id_, accepted_at, body in tx.rows(
-            "SELECT m.id, m.accepted_at, b.said FROM json_each(?) j JOIN messages m ON m.id = j.value"
-            " JOIN bodies b ON b.message = m.seq ORDER BY m.seq",
+            "SELECT m.id, coalesce(m.waiting_since, m.accepted_at), b.said FROM json_each(?) j"
+            " JOIN messages m ON m.id = j.value JOIN bodies b ON b.message = m.seq ORDER BY m.seq",
             message_ids,
         )
     )
@@ -113,17 +113,20 @@ def asked(tx: Tx, turn_id: str, lease: Lease, spend: Spend) -> Turn:
 
 def finish(tx: Tx, turn_id: str, lease: Lease, ending: Ending) -> None:
     fence(tx, lease)
-    row = tx.row("SELECT bot, kind FROM turns WHERE id = ? AND ended_at IS NULL", turn_id)
+    row = tx.row("SELECT bot, kind, conversation FROM turns WHERE id = ? AND ended_at IS NULL", turn_id)
     turn = load(tx, turn_id)
     if row is None or turn is None:
         return
-    bot, kind = row
+    bot, kind, conversation = row
     tx.run(
-        "UPDATE turns SET state = 'ended', ended_at = ?, outcome = ?, cause = ?, request_id = ? WHERE id = ?",
+        "UPDATE turns SET state = 'ended', ended_at = ?, outcome = ?, cause = ?, request_id = ?, quota_wait = ?,"
+        " upstream = ? WHERE id = ?",
         tx.now,
         ending.outcome,
         ending.cause,
         ending.request_id,
+        ending.quota_wait,
+        ending.upstream,
         turn_id,
     )
     _end_messages(
@@ -131,6 +134,18 @@ def finish(tx: Tx, turn_id: str, lease: Lease, ending: Ending) -> None:
     )
     if kind == "ask":
         _count(tx, bot, ending.outcome)
+        if ending.outcome == "failed":
+            letters.write(
+                tx,
+                turn_id,
+                "turn",
+                organization=turn.organization,
+                bot=bot,
+                conversation=conversation,
+                message=turn.messages[-1].id,
+                outcome="failed",
+                cause=ending.cause,
+            )
     if ending.parts:
         last = turn.messages[-1]
         outbox.enqueue(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.journal import conversations
+from gateway.journal import conversations, letters
 from gateway.journal.tx import Tx
 from gateway.messages import ConversationKey
 from gateway.ports import Retention
@@ -10,6 +10,8 @@ from gateway.ports import Retention
 BATCH = 500
 """Rows of a kind per call: a few milliseconds of the one writing connection."""
 PROBE = 64 * 1024
+ROOM = 2048
+"""Free pages that the file keeps: they will be needed again."""
 SPENDS = 3 * 3600.0
 """The longest quota window is an hour; the rest is margin for a clock that steps."""
 
@@ -19,11 +21,22 @@ def purge(tx: Tx, retention: Retention) -> int:
     for web, kept in ((0, retention.text), (1, retention.web_history)):
         dropped += _blank_messages(tx, web, tx.now - kept) + _blank_parts(tx, web, tx.now - kept)
     dropped += _drop_traces(tx, tx.now - retention.traces)
+    dropped += letters.purge(tx, tx.now - retention.traces, BATCH)
     dropped += _drop(tx, "dedupe", "bot, platform, key", "at <= ?", tx.now - retention.dedupe)
     dropped += _drop(tx, "spends", "organization, id", "at <= ?", tx.now - SPENDS)
     dropped += _drop(tx, "notes", "scope, key", "expires_at <= ?", tx.now)
     dropped += _drop(tx, "postponed", "bot, platform, lane", "until <= ?", tx.now)
-    return dropped + _drop_conversations(tx, tx.now - max(retention.traces, retention.web_history))
+    dropped += _drop_conversations(tx, tx.now - max(retention.traces, retention.web_history))
+    return dropped + _give_back(tx)
+
+
+def _give_back(tx: Tx) -> int:
+    """Shrink the file where much of it is empty: a little at a time, since writers wait meanwhile."""
+    free, pages = tx.value("PRAGMA freelist_count"), tx.value("PRAGMA page_count")
+    if free < max(ROOM, pages // 4):
+        return 0
+    tx.rows(f"PRAGMA incremental_vacuum({BATCH})")
+    return int(free - tx.value("PRAGMA freelist_count"))
 
 
 def _blank_messages(tx: Tx, web: int, before: float) -> int:
@@ -88,7 +101,8 @@ def _drop_conversations(tx: Tx, before: float) -> int:
         "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations c"
         " WHERE trimmed_seq = last_seq AND seen_at <= ?"
         " AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation = c.id)"
-        " AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.conversation = c.id) LIMIT ?)",
+        " AND NOT EXISTS (SELECT 1 FROM parts p WHERE p.conversation = c.id)"
+        " AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.conversation = c.id) LIMIT ?)",
         before,
         BATCH,
     )
@@ -104,6 +118,7 @@ def forget(tx: Tx, key: ConversationKey) -> None:
         conversation,
     )
     tx.run("DELETE FROM parts WHERE conversation = ?", conversation)
+    tx.run("DELETE FROM dead_letters WHERE conversation = ?", conversation)
     for seq, id_ in tx.rows("DELETE FROM messages WHERE conversation = ? RETURNING seq, id", conversation):
         tx.run("DELETE FROM bodies WHERE message = ?", seq)
         tx.wake(f"message/{id_}")

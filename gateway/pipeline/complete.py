@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from msgspec.structs import replace
+
 from gateway.errors import GatewayError, RateLimited, Superseded, Transient
 from gateway.messages import (
     ConversationKey,
@@ -452,6 +454,7 @@ class Dispatcher:
             )
             ending = Ending(outcome="expired", parts=parts, cause=ending.cause)
         lease = self._lease_now()
+        ending = replace(ending, quota_wait=waited, upstream=upstream)
         await self._surely(lambda: self._tools.journal.finish(turn.id, lease, ending))
         self._tools.presence.end(turn.key, [turn.id, *(message.id for message in turn.messages)])
         self._tools.observer(

@@ -7,7 +7,7 @@ import pytest
 from gateway.ports import Journal
 from tests.clock import FakeClock
 
-for part in ("", "_inbox", "_kit", "_outbox", "_reading", "_turns", "_upkeep"):
+for part in ("", "_inbox", "_kit", "_letters", "_outbox", "_reading", "_turns", "_upkeep"):
     pytest.register_assert_rewrite(f"tests.contracts.journal{part}")
 
 from tests.contracts.journal_kit import Desk  # noqa: E402 - its asserts are to be rewritten

@@ -7,6 +7,7 @@ overrides it.
 from __future__ import annotations
 
 from tests.contracts.journal_inbox import AmendmentContract, BoundsContract, InboxContract
+from tests.contracts.journal_letters import DeadLetterContract
 from tests.contracts.journal_outbox import OutboxContract
 from tests.contracts.journal_reading import LogContract, LookingContract, MemoryContract, WakeUpContract
 from tests.contracts.journal_turns import LeaseContract, SpendContract, TurnContract
@@ -25,6 +26,7 @@ class JournalContract(
     WakeUpContract,
     MemoryContract,
     LookingContract,
+    DeadLetterContract,
     HousekeepingContract,
 ):
     """The whole of it."""

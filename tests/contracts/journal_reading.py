@@ -288,7 +288,7 @@ class LookingContract:
             await journal.finish(f"t{n}", desk.turns, Ending(outcome=outcome))
 
         assert {
-            "shop": BotCounts(waiting=2, oldest=clock.now() - 5.0, answered=1, failed=1),
+            "shop": BotCounts(waiting=2, oldest=clock.now() - 5.0, answered=1, failed=1, dead_letters=1),
             "support": BotCounts(waiting=1, oldest=clock.now()),
         } == await journal.counts()
         assert (3, 0) == (await journal.queue("acme"), await journal.queue("umbrella"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.journal.sqlite import SqliteJournal
 from gateway.messages import (
     Channel,
     Receipt,
@@ -144,3 +145,24 @@ class HousekeepingContract:
 
     async def test_a_healthy_journal_is_writable(self, journal: Journal) -> None:
         assert await journal.writable()
+
+    async def test_a_backup_is_a_journal_with_everything_in_it(self, journal: Journal, desk: Desk) -> None:
+        await take(journal, intake("m1"), intake("m2", said(chat="c2")))
+        await desk.answer("m1", "one")
+        async with journal.backup() as copy:
+            await take(journal, intake("m3", said(chat="c3")))
+            restored = copy.with_name("restored.db")
+            restored.write_bytes(copy.read_bytes())
+            private = copy.stat().st_mode & 0o077
+        again = SqliteJournal(restored, FakeClock())
+        await again.open()
+        try:
+            life = await again.message("m1")
+
+            assert life is not None
+            assert ("answered", ["m2"]) == (life.status, await waiting(again))
+            assert (False, 0) == (copy.exists(), private)
+        finally:
+            await again.close()
+            for file in restored.parent.glob("restored.db*"):
+                file.unlink()

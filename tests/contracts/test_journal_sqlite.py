@@ -19,6 +19,7 @@ from gateway.errors import Misconfigured, Transient
 from gateway.journal.schema import migrations
 from gateway.journal.sqlite import SqliteJournal
 from gateway.messages import Channel, Ending, Part
+from gateway.ports import Retention
 from tests.clock import FakeClock
 from tests.contracts.journal_kit import intake, said, spend, take, waiting
 
@@ -398,3 +399,67 @@ async def test_a_closed_journal_refuses_and_commits_what_was_queued(path: Path) 
     again = await opened(path)
     assert 20 == await again.queue("acme")
     await again.close()
+
+
+# --- versions, copies, room -------------------------------------------------------------------------------------
+
+
+def _as_version(path: Path, version: int) -> None:
+    """A journal as an older program left it."""
+    with apsw.Connection(str(path)) as db:
+        for number, script in migrations().items():
+            if number <= version:
+                db.execute(script)
+                db.pragma("user_version", number)
+
+
+async def test_an_older_journal_is_migrated_and_kept_beside(path: Path) -> None:
+    _as_version(path, 1)
+    with apsw.Connection(str(path)) as db:
+        db.execute(
+            "INSERT INTO conversations (bot, platform, chat, last_seq, seen_at) VALUES ('b', 'web', 'c', 1, 1)"
+        )
+        db.execute(
+            "INSERT INTO turns (id, organization, bot, conversation, kind, messages, state, token, claimed_at,"
+            " ended_at, outcome, cause)"
+            " VALUES ('t1', 'acme', 'b', 1, 'ask', '[\"m0\",\"m1\"]', 'ended', 1, 1, 2, 'failed', 'why')"
+        )
+    journal = await opened(path)
+    letters = await journal.dead_letters()
+    await journal.close()
+
+    assert [("t1", "m1", "why")] == [(letter.id, letter.message, letter.cause) for letter in letters]
+    with apsw.Connection(f"{path}.v1") as kept:
+        assert (1, [(1,)]) == (kept.pragma("user_version"), list(kept.execute("SELECT count(*) FROM turns")))
+
+
+async def test_copies_of_a_process_that_died_are_removed(path: Path) -> None:
+    left = path.with_name("gateway.db.copy-0123")
+    left.touch()
+    await (await opened(path)).close()
+
+    assert not left.exists()
+
+
+async def test_room_that_is_not_needed_goes_back_to_the_disk_in_small_steps(path: Path) -> None:
+    clock = FakeClock()
+    journal = SqliteJournal(path, clock)
+    await journal.open()
+    big = "x" * 15_000
+    for batch in range(4):
+        await journal.accept(
+            [intake(f"m{batch}-{n}", said(big, f"c{n}"), verdict="answer") for n in range(500)]
+        )
+    full = _size(path)
+    await clock.advance(30 * 86_400.0)
+    steps = 0
+    while await journal.purge(Retention()):
+        steps += 1
+    await journal.close()
+
+    assert _size(path) < full / 2
+    assert steps > 10
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size

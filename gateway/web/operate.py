@@ -1,0 +1,115 @@
+"""The admin listener's routes for what an operator does about messages: dead letters, traces, a backup."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from gateway.errors import GatewayError, Permanent
+from gateway.messages import DeadLetter, Life
+from gateway.web.documents import letter_document, life_document
+
+PAGE = 100
+_CHUNK = 256 * 1024
+_KEPT_BACK = {"Cache-Control": "no-store"}
+
+
+class Page(msgspec.Struct, frozen=True):
+    """The query of a list."""
+
+    bot: str | None = None
+    cursor: int | None = None
+    limit: int = PAGE
+
+
+def message_routes(
+    *,
+    letters: Callable[[Page], Awaitable[Sequence[DeadLetter]]],
+    letter: Callable[[str], Awaitable[DeadLetter | None]],
+    retry: Callable[[str], Awaitable[bool]],
+    drop: Callable[[str], Awaitable[bool]],
+    trace: Callable[[str], Awaitable[Life | None]],
+    backup: Callable[[], AbstractAsyncContextManager[Path]],
+) -> list[web.RouteDef]:
+    """`retry` and `drop` return False for an unknown letter; `retry` raises GatewayError when it cannot be done.
+
+    `backup` makes a copy of the journal that lasts as long as the context.
+    """
+
+    async def list_letters(request: web.Request) -> web.Response:
+        page = _page(request)
+        found = await letters(page)
+        more = str(found[-1].seq) if len(found) == page.limit else None
+        return _answer({"items": [letter_document(one) for one in found], "cursor": more})
+
+    async def show(request: web.Request) -> web.Response:
+        found = await letter(request.match_info["id"])
+        if found is None:
+            return _problem(404, "There is no such dead letter.")
+        life = await trace(found.message)
+        history = life_document(life) if life else None
+        return _answer({**letter_document(found), "raw": found.raw, "trace": history})
+
+    async def act(request: web.Request) -> web.Response:
+        verb = request.match_info["verb"]
+        try:
+            done = await (retry if verb == "retry" else drop)(request.match_info["id"])
+        except Permanent as error:
+            return _problem(409, str(error))
+        except GatewayError as error:
+            return _problem(503, str(error))
+        return _answer({"ok": True}) if done else _problem(404, "There is no such dead letter.")
+
+    async def show_trace(request: web.Request) -> web.Response:
+        life = await trace(request.match_info["id"])
+        return _problem(404, "Nothing is known of this id.") if life is None else _answer(life_document(life))
+
+    async def save(request: web.Request) -> web.StreamResponse:
+        try:
+            async with backup() as copy:
+                return await _sent(request, copy)
+        except GatewayError as error:
+            return _problem(503, str(error))
+
+    return [
+        web.get("/-/dead-letters", list_letters),
+        web.get("/-/dead-letters/{id}", show),
+        web.post("/-/dead-letters/{id}/{verb:retry|drop}", act),
+        web.get("/-/traces/{id}", show_trace),
+        web.post("/-/journal/backup", save),
+    ]
+
+
+def _page(request: web.Request) -> Page:
+    try:
+        page = msgspec.convert(dict(request.query), Page, strict=False)
+    except msgspec.ValidationError as error:
+        raise web.HTTPUnprocessableEntity(reason=str(error)[:100].replace("\n", " ")) from None
+    return Page(page.bot, page.cursor, min(max(1, page.limit), 1000))
+
+
+async def _sent(request: web.Request, copy: Path) -> web.StreamResponse:
+    response = web.StreamResponse(headers={**_KEPT_BACK, "Content-Type": "application/vnd.sqlite3"})
+    with copy.open("rb") as file:
+        response.content_length = os.fstat(file.fileno()).st_size
+        await response.prepare(request)
+        while chunk := file.read(_CHUNK):
+            await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _answer(body: Any) -> web.Response:
+    return web.json_response(body, headers=_KEPT_BACK)
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    title = {404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}[status]
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return web.json_response(body, status=status, content_type="application/problem+json")
