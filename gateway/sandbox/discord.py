@@ -47,6 +47,8 @@ class DiscordSandbox:
             web.post(f"{at}/messages", self._say),
             web.get(f"{at}/sent", self._sent),
             web.post(f"{at}/revoke", self._revoke),
+            web.get("/_control/discord-gateway", self._counters),
+            web.post("/_control/discord-gateway/drop", self._drop),
         ]
 
     def reset(self) -> None:
@@ -84,36 +86,38 @@ class DiscordSandbox:
         return message
 
     async def interact(self, token: str, said: Json) -> Json:
-        """A person uses a slash command: `{command, options: {name: text}}`; returns `{id, token}`."""
+        """A person uses a command; returns `{id, token}`.
+
+        `interaction` is `{command, options: {name: text}}`, or `{command, target: message id}` for one in the menu of
+        a message; `user_installed`: the person brought the bot along, it is no member there.
+        """
         bot = self.world.bot(token)
         person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
         channel = await self._enter(bot, person, said)
-        event = self._interaction(bot, channel, person, said["interaction"])
-        self.rest.interactions[event["token"]] = {"bot": token, "channel": channel.id}
-        await self.gateway.inject(token, "INTERACTION_CREATE", event)
+        used = said["interaction"]
+        event = self._interaction(bot, channel, person, used)
+        known = {"bot": token, "channel": channel.id, "user_installed": bool(used.get("user_installed"))}
+        self.rest.interactions[event["token"]] = known
+        await self.gateway.interacted(token, channel, event)
         return {"id": event["id"], "token": event["token"]}
 
     def _interaction(self, bot: Bot, channel: Channel, person: Json, used: Json) -> Json:
         identity = self.world.new_id()
-        known = {command["name"]: command["id"] for command in bot.commands}
-        options = [
-            {"name": name, "type": 3, "value": value} for name, value in used.get("options", {}).items()
-        ]
-        command = {"id": known.get(used["command"], self.world.new_id()), "name": used["command"], "type": 1}
+        foreign = bool(used.get("user_installed"))
         event: Json = {
             "id": identity,
             "application_id": bot.id,
-            "type": 2,
+            "type": int(used.get("type", 2)),
             "token": f"interaction-{identity}",
             "version": 1,
             "channel": {"position": 0, **channel.json()},
             "channel_id": channel.id,
-            "data": {**command, "options": options},
-            "locale": "en-US",
+            "data": self._used(bot, channel, used),
+            "locale": str(used.get("locale", "en-US")),
             "entitlements": [],
             "app_permissions": "0",
-            "authorizing_integration_owners": {},
-            "context": 1 if channel.kind == "dm" else 0,
+            "authorizing_integration_owners": {"1": person["id"]} if foreign else {"0": channel.guild or "0"},
+            "context": (2 if foreign else 1) if channel.kind == "dm" else 0,
             "attachment_size_limit": 10 * 2**20,
         }
         if channel.guild is None:
@@ -126,6 +130,22 @@ class DiscordSandbox:
             "guild": guild,
             "member": {**member, "user": person, "permissions": "0"},
         }
+
+    def _used(self, bot: Bot, channel: Channel, used: Json) -> Json:
+        known = {command["name"]: command["id"] for command in bot.commands}
+        command = {"id": known.get(used["command"], self.world.new_id()), "name": used["command"]}
+        if used.get("target"):
+            target = channel.messages[str(used["target"])]
+            resolved = {"messages": {target["id"]: target}}
+            return {**command, "type": 3, "target_id": target["id"], "resolved": resolved}
+        options = [
+            {"name": name, "type": 3, "value": value} for name, value in used.get("options", {}).items()
+        ]
+        return {**command, "type": 1, "options": options}
+
+    def expire(self, interaction: Json) -> None:
+        """Fifteen minutes have gone by: the token is good for nothing."""
+        self.rest.interactions.pop(interaction["token"], None)
 
     async def edit(self, message: Json, text: str) -> None:
         """The person changes their message."""
@@ -160,6 +180,7 @@ class DiscordSandbox:
         known = self.world.channels.get(snowflake(wanted["id"]))
         if known is None and wanted.get("type") == "thread":
             parent = self.world.text_channel(bot, wanted.get("parent", f"parent of {wanted['id']}"))
+            parent.kind = "forum" if wanted.get("forum") else parent.kind
             known = self.world.thread(parent, wanted["id"])
         channel = known or self.world.text_channel(bot, wanted["id"], wanted.get("guild"))
         if channel.guild is not None:
@@ -190,4 +211,13 @@ class DiscordSandbox:
 
     async def _revoke(self, request: web.Request) -> web.Response:
         await self.revoke(request.match_info["token"])
+        return web.json_response({})
+
+    async def _counters(self, _: web.Request) -> web.Response:
+        gateway = self.gateway
+        counted = {"identifies": gateway.identifies, "resumes": gateway.resumes, "connects": gateway.connects}
+        return web.json_response({**counted, "connected": len(gateway.wires)})
+
+    async def _drop(self, _: web.Request) -> web.Response:
+        self.gateway.drop()
         return web.json_response({})

@@ -55,12 +55,19 @@ class Session:
     id: str
     bot: Bot
     intents: int
+    shard: tuple[int, int] = (0, 1)
     sequence: int = 0
     log: deque[Json] = field(default_factory=lambda: deque(maxlen=10_000))
     wire: Wire | None = None
 
     def wants(self, channel: Channel) -> bool:
-        return bool(self.intents & (DIRECT_MESSAGES if channel.kind == "dm" else GUILD_MESSAGES))
+        intent = DIRECT_MESSAGES if channel.kind == "dm" else GUILD_MESSAGES
+        return bool(self.intents & intent) and self.serves(channel)
+
+    def serves(self, channel: Channel) -> bool:
+        """A server belongs to one shard by its id, all direct messages to the first."""
+        number, count = self.shard
+        return number == (int(channel.guild) >> 22) % count if channel.guild else number == 0
 
     async def dispatch(self, event: str, data: object) -> None:
         """Number an event, keep it for a resume, and send it if anybody listens."""
@@ -86,6 +93,8 @@ class GatewaySandbox:
         self.identifies = 0
         self.resumes = 0
         self.connects = 0
+        self.identified: list[tuple[str, list[int] | None]] = []
+        """Who opened a session, in order: (token, shard)."""
         self.heartbeat_interval = 41.25
         self.acknowledges = True
         self.bricked_resumes = 0
@@ -103,6 +112,12 @@ class GatewaySandbox:
         """Send any event to a bot's sessions, malformed ones too."""
         for session in self._of(self.world.bot(token)):
             await session.dispatch(event, data)
+
+    async def interacted(self, token: str, channel: Channel, event: Json) -> None:
+        """Tell the bot that somebody used it there; that needs no intent."""
+        for session in self._of(self.world.bot(token)):
+            if session.serves(channel):
+                await session.dispatch("INTERACTION_CREATE", event)
 
     async def joined(self, bot: Bot, guild_id: str) -> None:
         """Show a bot a guild that it is new in."""
@@ -203,6 +218,7 @@ class GatewaySandbox:
 
     async def _identify(self, wire: Wire, data: Json) -> Session | None:
         self.identifies += 1
+        self.identified.append((data["token"], data.get("shard")))
         bot = self.world.bot(data["token"])
         if bot.revoked:
             await wire.close(4004)
@@ -210,9 +226,15 @@ class GatewaySandbox:
         if data["intents"] & MESSAGE_CONTENT and not bot.privileged:
             await wire.close(4014)
             return None
-        session = Session(f"session-{next(self._numbers)}", bot, int(data["intents"]), wire=wire)
+        number, count = data.get("shard") or (0, 1)
+        if count < bot.shards:
+            await wire.close(4011)
+            return None
+        session = Session(
+            f"session-{next(self._numbers)}", bot, int(data["intents"]), (number, count), wire=wire
+        )
         self.sessions[session.id] = session
-        guilds = self.world.guilds_of(bot)
+        guilds = [guild for guild in self.world.guilds_of(bot) if (int(guild) >> 22) % count == number]
         ready: Json = {
             "v": 10,
             "user": bot.user,

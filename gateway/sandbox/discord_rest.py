@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import BodyPartReader, web
 
 from gateway.sandbox.discord_gateway import GatewaySandbox
-from gateway.sandbox.discord_world import Bot, Channel, Json, World
+from gateway.sandbox.discord_world import Bot, Channel, Guild, Json, World
 from gateway.sandbox.faults import Faults
 
 API = "/api/v10"
@@ -26,13 +26,19 @@ MESSAGES = {
     50001: "Missing Access",
     50006: "Cannot send an empty message",
     50007: "Cannot send messages to this user",
+    50027: "Invalid Webhook Token",
     50013: "Missing Permissions",
     50035: "Invalid Form Body",
     160002: "Cannot reply without permission to read message history",
+    160005: "This thread is locked",
+    30034: "Max number of daily application command creates has been reached (200)",
+    40060: "Interaction has already been acknowledged.",
+    40094: "Maximum number of follow-up messages has been reached",
     160004: "A thread has already been created for this message",
 }
 STATUSES = {0: 401, 10003: 404, 10004: 404, 10008: 404, 10015: 404, 10062: 404}
-STATUSES |= {50001: 403, 50007: 403, 50013: 403, 50278: 403}
+STATUSES |= {30034: 429, 50027: 401, 50278: 403, 160005: 403}
+STATUSES |= {50001: 403, 50007: 403, 50013: 403}
 CODES = {401: 0, 403: 50013, 404: 10003}
 
 Answer = Callable[[web.Request, Bot], Awaitable[web.Response]]
@@ -64,6 +70,10 @@ class RestSandbox:
         self.limited = "bucket"
         """What a 429 looks like: `bucket`, `global` or `cloudflare`."""
         self.starts_left = 1000
+        self.concurrency = 1
+        self.unthreaded: int | None = None
+        """The error code that answers whoever opens a thread."""
+        self.commands_refused: int | None = None
         self.interactions: dict[str, Json] = {}
 
     def routes(self) -> list[web.RouteDef]:
@@ -75,7 +85,11 @@ class RestSandbox:
             ("GET", "/applications/{application}/commands", "commands", self._commands),
             ("PUT", "/applications/{application}/commands", "commands", self._put_commands),
             ("POST", "/users/@me/channels", "create_dm", self._create_dm),
+            ("GET", "/users/@me/guilds", "list_guilds", self._guilds),
             ("GET", "/guilds/{guild}", "get_guild", self._guild),
+            ("GET", "/guilds/{guild}/channels", "list_channels", self._guild_channels),
+            ("GET", "/guilds/{guild}/threads/active", "list_threads", self._guild_threads),
+            ("GET", "/guilds/{guild}/members/{user}", "get_member", self._member),
             ("GET", "/channels/{channel}", "get_channel", self._channel),
             ("GET", "/channels/{channel}/messages", "list_messages", self._messages),
             ("GET", "/channels/{channel}/messages/{message}", "get_message", self._message),
@@ -134,7 +148,7 @@ class RestSandbox:
     def _by_interaction(self, request: web.Request) -> Bot:
         known = self.interactions.get(request.match_info["token"])
         if known is None:
-            raise Refusal(10062 if "interaction" in request.match_info else 10015)
+            raise Refusal(10062 if "interaction" in request.match_info else 50027)
         return self.world.bot(known["bot"])
 
     def _found(self, request: web.Request) -> Channel:
@@ -174,14 +188,18 @@ class RestSandbox:
     async def _gateway(self, _: web.Request) -> web.Response:
         return _json({"url": self.gateway.url()})
 
-    async def _gateway_bot(self, _: web.Request, __: Bot) -> web.Response:
-        limit = {"total": 1000, "remaining": self.starts_left, "reset_after": 3_600_000, "max_concurrency": 1}
-        return _json({"url": self.gateway.url(), "shards": 1, "session_start_limit": limit})
+    async def _gateway_bot(self, _: web.Request, bot: Bot) -> web.Response:
+        limit = {"total": 1000, "remaining": self.starts_left, "reset_after": 3_600_000}
+        limit["max_concurrency"] = self.concurrency
+        return _json({"url": self.gateway.url(), "shards": bot.shards, "session_start_limit": limit})
 
     async def _commands(self, _: web.Request, bot: Bot) -> web.Response:
         return _json(bot.commands)
 
     async def _put_commands(self, request: web.Request, bot: Bot) -> web.Response:
+        if self.commands_refused is not None:
+            raise Refusal(self.commands_refused)
+        self._record(bot, "commands", {"id": None, "channel_id": None}, {})
         bot.commands = [
             {"description": "", **given, "id": self.world.new_id(), "application_id": bot.id, "version": "1"}
             for given in await request.json()
@@ -193,11 +211,38 @@ class RestSandbox:
         person = self.world.people.get(recipient) or self.world.person({"id": recipient})
         return _json(self.world.direct(bot, person).json())
 
-    async def _guild(self, request: web.Request, bot: Bot) -> web.Response:
+    async def _guilds(self, _: web.Request, bot: Bot) -> web.Response:
+        mine = (self.world.guilds[guild] for guild in self.world.guilds_of(bot))
+        return _json([{"id": guild.id, "name": guild.name, "permissions": "0"} for guild in mine])
+
+    def _own_guild(self, request: web.Request, bot: Bot) -> Guild:
         guild = self.world.guilds.get(request.match_info["guild"])
         if guild is None or bot.token not in guild.bots:
             raise Refusal(10004)
-        return _json(guild.json())
+        return guild
+
+    async def _guild(self, request: web.Request, bot: Bot) -> web.Response:
+        return _json(self._own_guild(request, bot).json())
+
+    async def _guild_channels(self, request: web.Request, bot: Bot) -> web.Response:
+        inside = self._inside(request, bot)
+        return _json([channel.json() for channel in inside if channel.kind != "thread"])
+
+    async def _guild_threads(self, request: web.Request, bot: Bot) -> web.Response:
+        inside = self._inside(request, bot)
+        threads = [channel.json() for channel in inside if channel.kind == "thread"]
+        return _json({"threads": threads, "members": []})
+
+    def _inside(self, request: web.Request, bot: Bot) -> list[Channel]:
+        guild = self._own_guild(request, bot).id
+        return [channel for channel in self.world.channels.values() if channel.guild == guild]
+
+    async def _member(self, request: web.Request, bot: Bot) -> web.Response:
+        self._own_guild(request, bot)
+        user = self.world.people.get(request.match_info["user"])
+        if user is None:
+            raise Refusal(10004)
+        return _json({"user": user, "roles": self.world.roles.get(user["id"], []), "nick": None})
 
     async def _channel(self, request: web.Request, _: Bot) -> web.Response:
         return _json(self._found(request).json())
@@ -207,6 +252,8 @@ class RestSandbox:
     async def _messages(self, request: web.Request, _: Bot) -> web.Response:
         found = list(self._found(request).messages.values())
         after, limit = int(request.query.get("after", 0)), int(request.query.get("limit", 50))
+        if request.match_info["channel"] in self.refused:
+            raise Refusal(self.refused[request.match_info["channel"]])
         newer = [message for message in found if int(message["id"]) > after]
         chosen = newer[:limit] if after else newer[-limit:]
         return _json(chosen[::-1])
@@ -219,6 +266,8 @@ class RestSandbox:
         body, files = await _body(request)
         if channel.id in self.refused:
             raise Refusal(self.refused[channel.id])
+        if channel.locked:
+            raise Refusal(160005)
         nonce = str(body["nonce"]) if body.get("nonce") else None
         if nonce is not None and len(nonce) > 25:
             raise Refusal(50035, "nonce", "Must be 25 or fewer in length.")
@@ -255,12 +304,16 @@ class RestSandbox:
         self._record(bot, "typing", {"id": None, "channel_id": channel.id}, {})
         return web.Response(status=204)
 
-    async def _create_thread(self, request: web.Request, _: Bot) -> web.Response:
+    async def _create_thread(self, request: web.Request, bot: Bot) -> web.Response:
         channel, message = self._found(request), self._found_message(request)
+        if self.unthreaded is not None:
+            raise Refusal(self.unthreaded)
         if message["id"] in self.world.channels:
             raise Refusal(160004)
         thread = self.world.thread(channel, message["id"])
-        thread.name = str((await request.json())["name"])
+        body = await request.json()
+        thread.name, thread.creator = str(body["name"]), bot.id
+        self._record(bot, "thread", {"id": thread.id, "channel_id": channel.id, "content": thread.name}, body)
         return _json(thread.json(), 201)
 
     # interactions
@@ -268,14 +321,17 @@ class RestSandbox:
     async def _callback(self, request: web.Request, bot: Bot) -> web.Response:
         known = self.interactions[request.match_info["token"]]
         if known.get("answered"):
-            return _json({"message": "Interaction has already been acknowledged.", "code": 40060}, 400)
+            raise Refusal(40060)
         known["answered"] = True
         body, _ = await _body(request)
         data = body.get("data") or {}
+        if body["type"] == 8:
+            self._record(bot, "choices", {"id": None, "channel_id": known["channel"]}, data)
+            return _json({"interaction": {"id": request.match_info["interaction"], "type": 4}})
         channel = self.world.channels[known["channel"]]
         message = self.world.write(channel, bot.user, str(data.get("content") or ""))
         known["original"] = message["id"]
-        self._record(bot, "interaction", message, data)
+        self._record(bot, "deferred" if body["type"] == 5 else "interaction", message, data)
         interaction = {"id": request.match_info["interaction"], "type": 2}
         interaction |= {"response_message_id": message["id"], "response_message_loading": body["type"] == 5}
         return _json({"interaction": interaction, "resource": {"type": body["type"], "message": message}})
@@ -284,6 +340,9 @@ class RestSandbox:
         known = self.interactions[request.match_info["token"]]
         body, files = await _body(request)
         _check_content(body, files)
+        known["followups"] = known.get("followups", 0) + 1
+        if known.get("user_installed") and known["followups"] > 5:
+            raise Refusal(40094)
         channel = self.world.channels[known["channel"]]
         message = self.world.write(channel, bot.user, str(body.get("content") or ""))
         self._record(bot, "followup", message, body, files)

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 Json = dict[str, Any]
-ChannelKind = Literal["dm", "text", "thread"]
+ChannelKind = Literal["dm", "text", "thread", "forum"]
 
 EPOCH_MS = 1_420_070_400_000
-CHANNEL_TYPES: dict[ChannelKind, int] = {"text": 0, "dm": 1, "thread": 11}
+CHANNEL_TYPES: dict[ChannelKind, int] = {"text": 0, "dm": 1, "thread": 11, "forum": 15}
 _USER_MENTION = re.compile(r"<@!?(\d+)>")
 _ROLE_MENTION = re.compile(r"<@&(\d+)>")
 
@@ -50,6 +50,8 @@ class Bot:
     revoked: bool = False
     sent: list[Json] = field(default_factory=list)
     commands: list[Json] = field(default_factory=list)
+    shards: int = 1
+    """How many connections Discord recommends."""
     nonces: dict[str, Json] = field(default_factory=dict)
 
     @property
@@ -101,22 +103,26 @@ class Channel:
     """Of a direct channel: the token of its bot."""
     person: Json | None = None
     messages: dict[str, Json] = field(default_factory=dict)
+    creator: str = "1"
+    """Of a thread: the id of whoever opened it."""
+    locked: bool = False
 
     def json(self) -> Json:
-        shared: Json = {"id": self.id, "type": CHANNEL_TYPES[self.kind]}
+        last = next(reversed(self.messages), None)
+        shared: Json = {"id": self.id, "type": CHANNEL_TYPES[self.kind], "last_message_id": last}
         if self.kind == "dm":
-            return {**shared, "recipients": [self.person], "last_message_id": None}
+            return {**shared, "recipients": [self.person]}
         named = {**shared, "guild_id": self.guild, "name": self.name, "parent_id": self.parent}
-        if self.kind == "text":
+        if self.kind in ("text", "forum"):
             return {**named, "position": 0, "permission_overwrites": [], "topic": None, "nsfw": False}
         since = "2026-01-01T00:00:00+00:00"
         metadata = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": since}
         return {
             **named,
-            "owner_id": "1",
+            "owner_id": self.creator,
             "message_count": 0,
             "member_count": 1,
-            "thread_metadata": {**metadata, "locked": False},
+            "thread_metadata": {**metadata, "locked": self.locked},
         }
 
 
