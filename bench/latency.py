@@ -485,7 +485,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Added latency by channel, memory and idle CPU.")
     parser.add_argument("--rate", type=float, default=20.0, help="messages a second")
     parser.add_argument("--seconds", type=float, default=7.0, help="how long each channel is measured")
-    parser.add_argument("--users", type=int, default=40, help="people on each channel")
+    parser.add_argument("--users", type=int, default=30, help="people on each channel")
     arguments = parser.parse_args()
     began = time.monotonic()
     result = asyncio.run(run(arguments))
