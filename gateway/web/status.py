@@ -29,10 +29,10 @@ def moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
-def quota_document(used: Mapping[str, tuple[int, int]], waiting: int) -> dict[str, Any]:
-    """One organisation. `used` maps a window to (used, limit)."""
+def quota_document(used: Mapping[str, tuple[int, int]], waiting: int, relief: float) -> dict[str, Any]:
+    """One organisation. `used` maps a window to (used, limit); `relief`: seconds until the next answer may be asked."""
     quota = {window: {"limit": limit, "used": count} for window, (count, limit) in used.items()}
-    return {"quota": quota, "waiting": waiting}
+    return {"quota": quota, "waiting": waiting, "relief": round(relief, 1)}
 
 
 def bot_document(
@@ -44,5 +44,6 @@ def bot_document(
         "replica": replica,
         "platforms": dict(platforms),
         "queue": {"waiting": counts.waiting, "oldest_age": age},
+        "dead_letters": counts.dead_letters,
         "turns": {"answered": counts.answered, "failed": counts.failed, "expired": counts.expired},
     }

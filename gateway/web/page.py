@@ -1,0 +1,131 @@
+"""The status page: the document of `/status.json` for people, complete without JavaScript, live with a little of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from gateway.web.picture import hour_bars
+from gateway.web.recent import Recent
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types status"
+    ),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+ASSETS = {"status.css": "text/css", "status.js": "text/javascript"}
+WINDOWS = {"minute": "minute", "hour": "hour"}
+TROUBLE = {"failed", "degraded"}
+
+
+def page_routes(
+    status: Callable[[], Awaitable[dict[str, Any]]], recent: Recent, now: Callable[[], float]
+) -> list[web.RouteDef]:
+    """`/status` and its own files. `status` is the document of `/status.json`."""
+    environment = Environment(
+        loader=PackageLoader("gateway.web", "pages"), autoescape=select_autoescape(), enable_async=False
+    )
+    template = environment.get_template("status.html")
+
+    async def page(_: web.Request) -> web.Response:
+        view = board(await status(), recent, now())
+        return web.Response(text=template.render(view), content_type="text/html", headers=HEADERS)
+
+    async def asset(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in ASSETS:
+            raise web.HTTPNotFound
+        text = (files("gateway.web") / "pages" / name).read_text()
+        return web.Response(text=text, content_type=ASSETS[name], headers=HEADERS)
+
+    return [web.get("/status", page), web.get("/status/{name}", asset)]
+
+
+def board(document: Mapping[str, Any], recent: Recent, now: float) -> dict[str, Any]:
+    """What the template shows, in words."""
+    bots = [_bot(name, bot, recent, now) for name, bot in document["bots"].items()]
+    channels = [channel for bot in bots for channel in bot["channels"]]
+    bots.sort(key=lambda bot: (not bot["trouble"], bot["name"]))
+    return {
+        "now": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "version": document["version"],
+        "ready": document["ready"],
+        "problems": "; ".join(document.get("problems", ())),
+        "uptime": span(now - datetime.fromisoformat(document["started_at"]).timestamp()),
+        "channels_all": len(channels),
+        "channels_running": sum(channel["state"] == "running" for channel in channels),
+        "troubled": sum(channel["state"] in TROUBLE for channel in channels),
+        "waiting": sum(bot["waiting"] for bot in bots),
+        "dead_letters": sum(bot.get("dead_letters", 0) for bot in document["bots"].values()),
+        "organizations": [_organization(name, entry) for name, entry in document["organizations"].items()],
+        "bots": bots,
+    }
+
+
+def _organization(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    quota = entry["quota"]
+    windows = [{"label": label, **quota[window]} for window, label in WINDOWS.items() if window in quota]
+    relief = entry.get("relief", 0.0)
+    return {
+        "name": name,
+        "windows": windows,
+        "waiting": entry["waiting"],
+        "relief": "room for the next answer now" if relief <= 0 else f"room again in {span(relief)}",
+    }
+
+
+def _bot(name: str, bot: Mapping[str, Any], recent: Recent, now: float) -> dict[str, Any]:
+    channels = [
+        {"platform": platform, "state": channel["state"], "error": channel["error"]}
+        for platform, channel in bot["platforms"].items()
+    ]
+    queue, turns = bot["queue"], bot["turns"]
+    return {
+        "name": name,
+        "replica": bot["replica"],
+        "channels": channels,
+        "trouble": any(channel["state"] in TROUBLE for channel in channels),
+        "heard": _ago(bot, "last_event_at", now),
+        "replied": _ago(bot, "last_reply_at", now),
+        "waiting": queue["waiting"],
+        "oldest": None if queue["oldest_age"] is None else span(queue["oldest_age"]),
+        "p50": _seconds(recent.percentile(name, 0.5)),
+        "p95": _seconds(recent.percentile(name, 0.95)),
+        **turns,
+        "hour": hour_bars(recent.hour(name, now)),
+    }
+
+
+def _ago(bot: Mapping[str, Any], what: str, now: float) -> str:
+    times = [channel[what] for channel in bot["platforms"].values() if channel[what]]
+    if not times:
+        return "never"
+    seconds = now - max(datetime.fromisoformat(at).timestamp() for at in times)
+    return "now" if seconds < 1 else f"{span(seconds)} ago"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} s" if value < 100 else span(value)
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it: 5 s, 3 min, 2 h 10 min, 4 d."""
+    whole = int(max(0.0, seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
+    if whole < 86_400:
+        minutes = whole % 3600 // 60
+        return f"{whole // 3600} h" + (f" {minutes} min" if minutes else "")
+    return f"{whole // 86_400} d"
