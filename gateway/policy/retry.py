@@ -3,7 +3,7 @@
 | error            | a question to Sensay                               | a part to a platform                     |
 |------------------|----------------------------------------------------|------------------------------------------|
 | RateLimited      | ask again when the quota lets it, not counted      | hold back its lane (or the channel)      |
-| Transient        | ask again, up to `ATTEMPTS`                        | again with backoff, its lane waits       |
+| Transient        | ask again, up to `ATTEMPTS`                        | again by `SCHEDULES`, its lane waits     |
 | Ambiguous        | look in the history, then ask once more            | unknown: `drop`, or once more if allowed |
 | Permanent        | give up                                            | bury it (or its whole lane)              |
 | QuotaExhausted   | give up with the text of its own                   | -                                        |
@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,14 +23,54 @@ from gateway.errors import (
     Permanent,
     QuotaExhausted,
     RateLimited,
+    Scope,
     Transient,
 )
-from gateway.messages import TextName
+from gateway.messages import PlatformName, TextName
 
 ATTEMPTS = 3
 """Requests to Sensay for one turn, look-ups of a question that is still being answered aside."""
-SEND_ATTEMPTS = 8
-SEND_CAP = 300.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How often a part is tried: `waits` lie between the attempts, after the last one it is given up.
+
+    A wait is multiplied by something between the two numbers of `spread`, so that many do not come at once. What
+    the receiver asks for takes its place; of a `firm` one, only if it is longer.
+    """
+
+    waits: tuple[float, ...]
+    spread: tuple[float, float]
+    firm: bool = False
+
+    @property
+    def attempts(self) -> int:
+        return len(self.waits) + 1
+
+    def wait(self, attempt: int, jitter: float) -> float:
+        """Seconds after a failed attempt that was not the last one."""
+        least, most = self.spread
+        return self.waits[attempt - 1] * (least + (most - least) * jitter)
+
+
+BRISK = Schedule((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), spread=(0.5, 1.0))
+"""For a chat, where an answer is of use for some minutes."""
+PUBLISHED = Schedule(
+    (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0),
+    spread=(1.0, 1.1),
+    firm=True,
+)
+"""For callbacks, whose receivers are promised it (docs/webhook.md); a little late, never early."""
+SCHEDULES: Mapping[PlatformName, Schedule] = {
+    "telegram": BRISK,
+    "discord": BRISK,
+    "web": BRISK,
+    "webhook": PUBLISHED,
+}
+SEND_ATTEMPTS = BRISK.attempts
+CHANNEL_PAUSE = 30.0
+"""Longest that one part's trouble holds back a whole channel, unless the platform says how long."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +113,11 @@ def after_question(error: GatewayError, requests: int, jitter: float) -> Again |
 
 @dataclass(frozen=True)
 class Postpone:
-    """Send it later; `scope` says what waits with it."""
+    """Send it later; `scope` says what waits with it. A channel waits for `pause` seconds, if that is given."""
 
     wait: float
     scope: Literal["part", "lane", "channel"]
+    pause: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +130,12 @@ class Bury:
 
 
 def after_send(
-    error: GatewayError, attempt: int, jitter: float, *, repeat_unknown: bool = False
+    error: GatewayError,
+    attempt: int,
+    jitter: float,
+    *,
+    repeat_unknown: bool = False,
+    schedule: Schedule = BRISK,
 ) -> Postpone | Bury:
     """Judge a failed send. `attempt` counts from 1; `repeat_unknown`: an unknown outcome is sent once more."""
     cause = str(error)
@@ -100,9 +147,15 @@ def after_send(
         return Postpone(1.0 + jitter, "lane") if repeat_unknown and attempt < 2 else Bury(cause, unknown=True)
     if isinstance(error, Misconfigured):
         return Postpone(10.0, "channel")
-    if attempt >= SEND_ATTEMPTS:
+    if attempt >= schedule.attempts:
         return Bury(cause)
-    wait = error.retry_after if isinstance(error, Transient) and error.retry_after is not None else None
-    if wait is None:
-        wait = min(SEND_CAP, 0.5 * 2**attempt) * (0.5 + 0.5 * jitter)
-    return Postpone(wait, error.scope if error.scope == "channel" else "lane")
+    asked = error.retry_after if isinstance(error, Transient) else None
+    return _later(schedule, schedule.wait(attempt, jitter), asked, error.scope)
+
+
+def _later(schedule: Schedule, wait: float, asked: float | None, scope: Scope) -> Postpone:
+    """The part by the schedule; its channel, if that is in trouble, no longer than it was asked for."""
+    pause = min(wait, CHANNEL_PAUSE) if asked is None else asked
+    if asked is not None:
+        wait = max(wait, asked) if schedule.firm else asked
+    return Postpone(wait, "channel", pause) if scope == "channel" else Postpone(wait, "lane")

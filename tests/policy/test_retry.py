@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import Ambiguous, Misconfigured, Permanent, QuotaExhausted, RateLimited, Transient
 from gateway.policy.lifecycle import after_error
 from gateway.policy.retry import (
     ATTEMPTS,
+    CHANNEL_PAUSE,
+    PUBLISHED,
     SEND_ATTEMPTS,
     Again,
     Bury,
@@ -73,6 +77,51 @@ def test_an_unknown_send_is_dropped_unless_repeating_is_allowed():
 def test_a_part_that_could_not_leave_is_tried_again_but_not_for_ever():
     assert isinstance(after_send(Transient("refused"), SEND_ATTEMPTS - 1, 0.0), Postpone)
     assert after_send(Transient("refused"), SEND_ATTEMPTS, 0.0) == Bury("refused")
+
+
+def test_a_callback_is_tried_by_the_schedule_that_is_published():
+    waits = [
+        after_send(Transient("500"), attempt, 0.0, schedule=PUBLISHED).wait
+        for attempt in range(1, PUBLISHED.attempts)
+    ]
+
+    minute, hour = 60, 3600
+    expected = [
+        5,
+        5 * minute,
+        30 * minute,
+        2 * hour,
+        5 * hour,
+        10 * hour,
+        14 * hour,
+        20 * hour,
+        24 * hour,
+    ]
+    assert expected == waits
+    assert Bury("500") == after_send(Transient("500"), PUBLISHED.attempts, 0.0, schedule=PUBLISHED)
+
+
+@given(st.floats(0.0, 1.0), st.integers(1, PUBLISHED.attempts - 1))
+def test_a_callback_comes_a_little_late_but_never_early(jitter: float, attempt: int):
+    wait = after_send(Transient("500"), attempt, jitter, schedule=PUBLISHED).wait
+
+    assert PUBLISHED.waits[attempt - 1] <= wait <= PUBLISHED.waits[attempt - 1] * 1.1
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(1.0, 300.0), (900.0, 900.0)])
+def test_a_receiver_may_make_a_published_wait_longer_but_not_shorter(asked: float, waited: float):
+    error = Transient("503", retry_after=asked)
+
+    assert after_send(error, 2, 0.0, schedule=PUBLISHED) == Postpone(waited, "lane")
+
+
+@pytest.mark.parametrize(("asked", "pause"), [(None, CHANNEL_PAUSE), (120.0, 120.0)])
+def test_a_receiver_under_load_is_left_alone_for_a_while_not_for_the_whole_schedule(
+    asked: float | None, pause: float
+):
+    error = Transient("503", retry_after=asked, scope="channel")
+
+    assert after_send(error, 9, 0.0, schedule=PUBLISHED) == Postpone(86_400.0, "channel", pause)
 
 
 def test_what_needs_a_person_is_failed_and_still_tried_every_fifteen_seconds_at_first():
