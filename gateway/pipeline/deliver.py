@@ -8,7 +8,7 @@ from collections.abc import Callable
 from gateway.errors import Ambiguous, GatewayError, Superseded, Transient
 from gateway.messages import Channel, Delivery
 from gateway.pipeline.bell import Bell
-from gateway.policy.retry import SEND_ATTEMPTS, Bury, Postpone, after_send
+from gateway.policy.retry import SCHEDULES, Bury, Postpone, after_send
 from gateway.ports import Adapter, Clock, DeliveryEnded, Journal, Lease, Noted, Observer
 
 IN_FLIGHT = 32
@@ -32,7 +32,7 @@ class Courier:
     ) -> None:
         self._channel, self._adapter, self._lease = channel, adapter, lease
         self._journal, self._clock, self._observer, self._jitter = journal, clock, observer, jitter
-        self._repeat_unknown = repeat_unknown
+        self._repeat_unknown, self._schedule = repeat_unknown, SCHEDULES[channel.platform]
         self._bell = Bell(clock)
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -96,16 +96,28 @@ class Courier:
             self._tell(delivery, "sent")
 
     async def _judge(self, delivery: Delivery, error: GatewayError) -> None:
-        if isinstance(error, Ambiguous) and self._adapter.idempotent and delivery.attempt < SEND_ATTEMPTS:
+        if (
+            isinstance(error, Ambiguous)
+            and self._adapter.idempotent
+            and delivery.attempt < self._schedule.attempts
+        ):
             error = Transient(str(error), scope=error.scope)  # a repetition does not show
-        match after_send(error, delivery.attempt, self._jitter(), repeat_unknown=self._repeat_unknown):
-            case Postpone(wait, scope):
-                until = self._clock.now() + wait
+        verdict = after_send(
+            error,
+            delivery.attempt,
+            self._jitter(),
+            repeat_unknown=self._repeat_unknown,
+            schedule=self._schedule,
+        )
+        match verdict:
+            case Postpone(wait, scope, pause):
+                now = self._clock.now()
+                until, over = now + wait, now + (wait if pause is None else pause)
                 await self._surely(
                     lambda: self._journal.postpone(self._channel, self._lease, until, delivery=delivery)
                 )
                 if scope == "channel":
-                    await self._surely(lambda: self._journal.postpone(self._channel, self._lease, until))
+                    await self._surely(lambda: self._journal.postpone(self._channel, self._lease, over))
                 self._tell(delivery, "retried", str(error))
             case Bury(cause, unknown, lane):
                 await self._surely(lambda: self._journal.bury(delivery, self._lease, cause, unknown=unknown))
