@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
-from adapters.telegram.adapter import TelegramAdapter
+from aiohttp import web
+
+from adapters.telegram.adapter import Shared, TelegramAdapter
 from adapters.telegram.render import TelegramRenderer
-from adapters.telegram.transport import AiohttpRequest
+from adapters.telegram.routes import TelegramRoutes
 from gateway.messages import PlatformName
 from gateway.ports import Fleet
 from gateway.settings.models import Settings, TelegramSettings
 
-__all__ = ["TelegramAdapter", "TelegramPlatform", "TelegramRenderer", "platform"]
+__all__ = ["Shared", "TelegramAdapter", "TelegramPlatform", "TelegramRenderer", "platform"]
 
 
 class TelegramPlatform:
@@ -21,23 +22,22 @@ class TelegramPlatform:
 
     name: PlatformName = "telegram"
 
-    def __init__(self, api_url: str) -> None:
+    def __init__(self, api_url: str, base_url: str | None = None) -> None:
         self.renderer = TelegramRenderer()
-        self._api_url = api_url.rstrip("/")
-        self._request = AiohttpRequest()
+        self.shared = Shared(api_url.rstrip("/"), base_url)
         # At DEBUG, python-telegram-bot logs every parameter, that is what people write.
         logging.getLogger("telegram").setLevel(logging.INFO)
 
     def adapter(self, bot: str, section: TelegramSettings) -> TelegramAdapter:
-        return TelegramAdapter(bot, section, self._request, self._api_url)
+        return TelegramAdapter(bot, section, self.shared)
 
-    def routes(self, fleet: Fleet) -> Sequence[Any]:  # noqa: ARG002 - polling needs none
-        return []
+    def routes(self, fleet: Fleet) -> Sequence[web.RouteDef]:
+        return TelegramRoutes(fleet).routes()
 
     async def close(self) -> None:
-        await self._request.close()
+        await self.shared.request.close()
 
 
 def platform(settings: Settings) -> TelegramPlatform:
     """Make the platform as configured."""
-    return TelegramPlatform(settings.platforms.telegram.api_url)
+    return TelegramPlatform(settings.platforms.telegram.api_url, settings.server.public.base_url)

@@ -1,173 +1,136 @@
-"""One bot on Telegram: runs its poll loop, sends parts, shows typing. It does not retry and does not decide."""
+"""One bot on Telegram: listens (polled or called), and lends its way out."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-from typing import Any
+import hmac
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 
 import structlog
-from telegram import InputFile
-from telegram.error import BadRequest, ChatMigrated, TelegramError
+from telegram.error import TelegramError
 
-from adapters.telegram.convert import moved
-from adapters.telegram.failures import translate
-from adapters.telegram.limits import Pacer
+from adapters.telegram import floods
+from adapters.telegram.business import Connections
+from adapters.telegram.identity import Identity
+from adapters.telegram.intake import Intake
+from adapters.telegram.menu import Menu
+from adapters.telegram.pictures import Pictures
 from adapters.telegram.polling import POLL, Poller
-from adapters.telegram.split import LIMIT, split
-from adapters.telegram.transport import AiohttpRequest, Client, UnknownError
-from gateway.errors import GatewayError, RateLimited, Transient
-from gateway.messages import Address, Delivery, Facts, Receipt
+from adapters.telegram.routes import FILES, UPDATES
+from adapters.telegram.sending import Sender
+from adapters.telegram.starting import Starts
+from adapters.telegram.transport import AiohttpRequest, Client, Download
+from adapters.telegram.webhook import Webhook
+from gateway.errors import GatewayError, Misconfigured, Transient
+from gateway.messages import Address, Delivery, Receipt
 from gateway.ports import Host
 from gateway.settings.models import TelegramSettings
 
 log = structlog.get_logger()
 
-PATIENCE = 0.25
-"""A longer wait for Telegram's limits is spent in the journal: a part under way when the process dies is unknown."""
-COMMANDS = (
-    ("ask", "Ask a question"),
-    ("help", "What I can do"),
-    ("privacy", "What happens to your messages"),
-    ("start", "Say hello"),
-)
+
+@dataclass(frozen=True)
+class Shared:
+    """What all bots of the process share. `base_url` is where our public listener is reached, if anywhere."""
+
+    api_url: str
+    base_url: str | None = None
+    request: AiohttpRequest = field(default_factory=AiohttpRequest)
+    starts: Starts = field(default_factory=Starts)
 
 
 class TelegramAdapter:
-    """`gateway.ports.Adapter` and `ShowsTyping` for one bot token."""
+    """`gateway.ports.Adapter`, `ShowsTyping` and `ShowsDraft` for one bot token."""
 
     idempotent = False
     typing_every = 4.0
 
-    def __init__(
-        self,
-        bot: str,
-        section: TelegramSettings,
-        request: AiohttpRequest,
-        api_url: str,
-        *,
-        poll: float = POLL,
-    ) -> None:
+    def __init__(self, bot: str, section: TelegramSettings, shared: Shared, *, poll: float = POLL) -> None:
         self.bot = bot
-        self._client = Client(section.token.get_secret_value(), api_url, request)
-        self._pacer = Pacer()
-        self._poll = poll
-        self._host: Host | None = None
+        self.webhook: Webhook | None = None
+        """While it runs in webhook mode."""
+        self._client = Client(section.token.get_secret_value(), shared.api_url, shared.request)
+        self._section, self._shared, self._poll = section, shared, poll
+        self._sender: Sender | None = None
+        self._pictures: Pictures | None = None
+
+    # --- listening --------------------------------------------------------------------------------------------------
 
     async def run(self, host: Host) -> None:
-        """Poll until cancelled."""
-        self._host = host
-        poller = Poller(self._client, host, poll=self._poll)
-        beside = asyncio.create_task(self._keep_profile(poller, host))
+        """Listen until cancelled."""
+        self._sender = Sender(self._client, host)
+        await floods.recall(self._sender.pacer, host)
+        identity = Identity(self._client, host)
+        listener = await self._listener(host, identity)
+        beside = asyncio.create_task(self._keep_profile(listener, identity, host))
         try:
-            await poller.run()
+            await listener.run()
         finally:
+            self.webhook = None
             beside.cancel()
             await asyncio.gather(beside, return_exceptions=True)
 
-    async def _keep_profile(self, poller: Poller, host: Host) -> None:
-        """Once polling works: refresh a remembered identity, and set the command menu if it changed."""
-        await poller.working.wait()
+    async def _listener(self, host: Host, identity: Identity) -> Poller | Webhook:
+        key, base = await host.secret(f"telegram/{self.bot}"), self._shared.base_url
+        if base is not None:
+            self._pictures = Pictures(_derived(key, "files"), base + FILES.format(bot=self.bot))
+        intake = Intake(host, identity, Connections(self._client, host), self._pictures)
+        if self._section.mode == "polling":
+            return Poller(self._client, host, identity, intake, self._shared.starts, poll=self._poll)
+        if base is None:
+            raise Misconfigured("a webhook needs an address", remedy="set server.public.base_url")
+        self.webhook = Webhook(
+            self._client,
+            host,
+            identity,
+            intake,
+            self._shared.starts,
+            url=base + UPDATES.format(bot=self.bot),
+            secret=_derived(key, "webhook").hex(),
+        )
+        return self.webhook
+
+    async def _keep_profile(self, listener: Poller | Webhook, identity: Identity, host: Host) -> None:
+        """Once it listens: refresh a remembered identity, and set the command menu if it changed."""
+        await listener.working.wait()
         try:
-            me = await poller.refresh()
-            menu = [{"command": name, "description": text} for name, text in COMMANDS]
-            mark = hashlib.sha256(json.dumps([me.id, menu]).encode()).digest()
-            if await host.recall("commands") != mark:
-                await self._client.call("setMyCommands", commands=menu)
-                await host.remember("commands", mark)
+            me = await identity.refresh()
+            await Menu(self._client, host).keep(me.id)
         except (TelegramError, GatewayError) as error:
             log.info("telegram.profile_failed", bot=self.bot, error=str(error)[:300])
 
-    # --- sending --------------------------------------------------------------------------------------------------
+    # --- speaking ---------------------------------------------------------------------------------------------------
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Send one part; not idempotent, Telegram has nothing to recognise a repetition by."""
-        host, chat = self._running(), int(delivery.address.data["chat_id"])
-        await self._pace(host, chat)
-        try:
-            return Receipt(platform_ids=tuple(str(number) for number in await self._post(delivery)))
-        except ChatMigrated as error:
-            await host.accept(moved(self.bot, chat, error.new_chat_id))
-            raise Transient("the group became a supergroup", retry_after=0.0, operation="send") from error
-        except TelegramError as error:
-            failure = translate(error, "send")
-            if isinstance(failure, RateLimited) and failure.retry_after:
-                # Other topics of this chat are other lanes: the pacer tells them.
-                self._pacer.pause(chat, host.clock.monotonic() + failure.retry_after)
-            raise failure from error
-
-    def _running(self) -> Host:
-        if self._host is None:
-            raise Transient("the bot is not running", scope="channel")
-        return self._host
-
-    async def _pace(self, host: Host, chat: int) -> None:
-        now = host.clock.monotonic()
-        wait = self._pacer.delay(chat, now)
-        if wait > PATIENCE:
-            raise RateLimited("waiting for Telegram's limit", retry_after=wait, scope="lane")
-        self._pacer.note(chat, now + wait)
-        if wait:
-            await host.clock.sleep(wait)
-
-    async def _post(self, delivery: Delivery) -> list[int]:
-        part, where = delivery.part, _where(delivery.address)
-        if delivery.index == 0 and (reply_to := delivery.address.data.get("reply_to")):
-            where["reply_parameters"] = {"message_id": reply_to, "allow_sending_without_reply": True}
-        if document := part.payload.get("document"):
-            file = InputFile(str(document["content"]).encode(), filename=str(document["filename"]))
-            return [_message_id(await self._client.call("sendDocument", document=file, **where))]
-        entities = part.payload.get("entities") or None
-        try:
-            return [await self._say(part.text, entities, where)]
-        except BadRequest as error:
-            said = error.message.lower()
-            if entities and "entit" in said:
-                return [await self._say(part.text, None, where)]
-            if "too long" in said:
-                return await self._say_in_pieces(part.text, where)
-            raise
-
-    async def _say(self, text: str, entities: list[Facts] | None, where: Facts) -> int:
-        answer = await self._client.call(
-            "sendMessage",
-            text=text,
-            entities=entities,
-            link_preview_options={"is_disabled": True},
-            **where,
-        )
-        return _message_id(answer)
-
-    async def _say_in_pieces(self, text: str, where: Facts) -> list[int]:
-        """Send a part that the server finds too long; once a piece is out, a failure leaves the rest unknown."""
-        numbers: list[int] = []
-        for piece, _ in split(text, [], limit=LIMIT // 2):
-            try:
-                numbers.append(await self._say(piece, None, where))
-            except TelegramError as error:
-                if numbers:
-                    raise UnknownError("only a piece of the message was sent") from error
-                raise
-        return numbers
+        return await self._running().send(delivery)
 
     async def typing(self, address: Address) -> None:
         """Show "typing…" in the topic; lasts about five seconds."""
-        chat = int(address.data["chat_id"])
-        if not self._pacer.paused(chat, self._running().clock.monotonic()):
-            await self._client.call("sendChatAction", action="typing", **_where(address))
+        await self._running().typing(address)
+
+    async def draft(self, address: Address, text: str) -> None:
+        """Show an answer while it is written, if the bot is set to; in private chats only."""
+        if self._section.stream == "on":
+            await self._running().draft(address, text)
+
+    def _running(self) -> Sender:
+        if self._sender is None:
+            raise Transient("the bot is not running", scope="channel")
+        return self._sender
+
+    # --- pictures ---------------------------------------------------------------------------------------------------
+
+    def file_id(self, signed: str, now: float) -> str | None:
+        """The file that an address of ours stands for."""
+        return self._pictures.file_id(signed, now) if self._pictures else None
+
+    def download(self, file_id: str) -> AbstractAsyncContextManager[Download]:
+        """A file from Telegram. Raises TelegramError."""
+        return self._client.download(file_id)
 
 
-def _where(address: Address) -> Facts:
-    """Chat and topic as parameters of a call."""
-    where: Facts = {"chat_id": address.data["chat_id"]}
-    if thread := address.data.get("thread_id"):
-        where["message_thread_id"] = thread
-    return where
-
-
-def _message_id(answer: Any) -> int:
-    try:
-        return int(answer["message_id"])
-    except (TypeError, KeyError, ValueError):
-        raise UnknownError("the answer names no message") from None
+def _derived(key: bytes, purpose: str) -> bytes:
+    return hmac.digest(key, purpose.encode(), hashlib.sha256)

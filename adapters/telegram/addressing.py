@@ -14,6 +14,8 @@ from telegram.constants import ChatType
 from gateway.messages import Addressed, TextName
 
 FIXED: dict[str, TextName] = {"start": "greeting", "help": "help", "privacy": "privacy"}
+QUOTED = 1000
+"""Characters of another message that are quoted as context."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def spoken_to(message: Message, me: Me) -> Spoken | None:
     )
     if addressed and not rest and mentioned and message.reply_to_message is not None:
         rest = message.reply_to_message.text or message.reply_to_message.caption or ""
-    return Spoken(_quoted(message, rest), addressed, command if ours else None)
+    elif addressed and not (ours and command in FIXED):
+        rest = _quoted(message, rest, me)
+    return Spoken(rest, addressed, command if ours else None)
 
 
 def _command(text: str, entities: Iterable[MessageEntity]) -> tuple[str | None, str]:
@@ -110,9 +114,21 @@ def _as_reply(message: Message, me: Me) -> Addressed | None:
     return "reply" if replied.from_user.id == me.id else None
 
 
-def _quoted(message: Message, text: str) -> str:
-    """Put the passage that the user picked out of another message before what they say about it."""
-    if not text or message.quote is None or not message.quote.text:
+def _quoted(message: Message, text: str, me: Me) -> str:
+    """Put what the user speaks about before what they say: the passage that they picked, or else the message that they
+    reply to. What the bot said itself, the replica knows.
+    """
+    about = message.quote.text if message.quote else _replied_text(message, me)
+    if not text or not about.strip():
         return text
-    quote = "\n".join(f"> {line}" for line in message.quote.text.splitlines())
+    if len(about) > QUOTED:
+        about = about[: QUOTED - 1].rstrip() + "…"
+    quote = "\n".join(f"> {line}" for line in about.splitlines())
     return f"{quote}\n\n{text}"
+
+
+def _replied_text(message: Message, me: Me) -> str:
+    replied = message.reply_to_message
+    if replied is None or (replied.from_user is not None and replied.from_user.id == me.id):
+        return ""
+    return replied.text or replied.caption or ""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from telegram import Chat, Message, Update
+from telegram import BusinessMessagesDeleted, Chat, Message, Update
 from telegram.constants import ChatType
 
 from adapters.telegram.addressing import FIXED, Me, Spoken, spoken_to
-from adapters.telegram.joining import Pastes, album, captions_only
+from adapters.telegram.business import NONE, Connection
+from adapters.telegram.joining import Joiner, album
+from adapters.telegram.pictures import picture_of
 from gateway.messages import (
     Address,
     Arrival,
     ConversationKey,
+    Deleted,
     Edited,
     Facts,
     Moved,
@@ -26,7 +30,10 @@ from gateway.messages import (
     Unreadable,
 )
 
-ALLOWED_UPDATES = ("message", "edited_message")
+ALLOWED_UPDATES = (
+    *("message", "edited_message", "business_connection"),
+    *("business_message", "edited_business_message", "deleted_business_messages"),
+)
 MEDIA = (
     *("animation", "audio", "contact", "dice", "document", "game", "location", "photo"),
     *("poll", "sticker", "story", "venue", "video", "video_note", "voice"),
@@ -34,95 +41,106 @@ MEDIA = (
 _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def convert_batch(
-    updates: Iterable[dict[str, Any]], me: Me, bot: str, now: float, pastes: Pastes
-) -> list[Arrival]:
+@dataclass(frozen=True)
+class Reading:
+    """What has to be known to read an update. `picture` makes an address for a file id, when pictures are shown."""
+
+    me: Me
+    bot: str
+    now: float
+    business: Mapping[str, Connection]
+    picture: Callable[[str], str] | None = None
+
+
+def convert_batch(updates: Iterable[Any], reading: Reading, joiner: Joiner) -> list[Arrival]:
     """Convert each update in its own try, so that one which cannot be read stays alone."""
     arrivals: list[Arrival] = []
     for update in updates:
         try:
-            found = [_marked(arrival, pastes, now) for arrival in convert(update, me, bot, now)]
+            for arrival in convert(update, reading):
+                kept = joiner.mark(arrival, reading.now) if isinstance(arrival, Said) else arrival
+                arrivals += [kept] if kept is not None else []
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must not stop the next one
-            found = [_unreadable(update, bot, error)]
-        arrivals += found
-    return captions_only(arrivals)
+            number = update.get("update_id") if isinstance(update, dict) else None
+            dedupe = (f"update:{number}",) if isinstance(number, int) else ()
+            arrivals.append(unreadable(json.dumps(update), reading.bot, error, dedupe))
+    return arrivals
 
 
-def _marked(arrival: Arrival, pastes: Pastes, now: float) -> Arrival:
-    return pastes.mark(arrival, now) if isinstance(arrival, Said) else arrival
-
-
-def convert(update: dict[str, Any], me: Me, bot: str, now: float) -> list[Arrival]:
+def convert(update: dict[str, Any], reading: Reading) -> list[Arrival]:
     """Convert one update. Raises anything when it is not what Telegram promises."""
     parsed = Update.de_json(update, None)
     dedupe, raw = f"update:{parsed.update_id}", json.dumps(update, ensure_ascii=False)
-    if (message := parsed.message) is not None:
-        return _moved(message, bot, dedupe, raw) or _said(message, me, bot, now, dedupe, raw)
-    if (edited := parsed.edited_message) is not None:
-        return _edited(edited, me, bot, dedupe, raw)
+    if message := parsed.message or parsed.business_message:
+        return _moved(message, reading.bot, dedupe, raw) or _said(message, reading, dedupe, raw)
+    if edited := parsed.edited_message or parsed.edited_business_message:
+        return _edited(edited, reading, dedupe, raw)
+    if (deleted := parsed.deleted_business_messages) is not None:
+        return _deleted(deleted, reading.bot, dedupe)
     return []
 
 
-def _unreadable(update: Any, bot: str, error: Exception) -> Unreadable:
-    number = update.get("update_id") if isinstance(update, dict) else None
-    return Unreadable(
-        bot=bot,
-        platform="telegram",
-        raw=json.dumps(update),
-        error=type(error).__name__,
-        dedupe=(f"update:{number}",) if isinstance(number, int) else (),
-    )
+def unreadable(raw: str, bot: str, error: Exception, dedupe: tuple[str, ...] = ()) -> Unreadable:
+    return Unreadable(bot=bot, platform="telegram", raw=raw, error=type(error).__name__, dedupe=dedupe)
 
 
 # --- messages ---------------------------------------------------------------------------------------------------
 
 
-def _said(message: Message, me: Me, bot: str, now: float, dedupe: str, raw: str) -> list[Arrival]:
-    if _not_a_person(message, me):
-        return []
-    spoken = spoken_to(message, me)
+def _said(message: Message, reading: Reading, dedupe: str, raw: str) -> list[Arrival]:
+    spoken = None if _not_for_us(message, reading) else spoken_to(message, reading.me)
     if spoken is None:
         return []
-    text, fixed = spoken.text, _instead_of_an_answer(message, spoken)
-    if not text and fixed is None:
+    images = _images(message, reading)
+    text, fixed = spoken.text, None if images else _instead_of_an_answer(message, spoken)
+    if not (text or fixed or images or message.media_group_id):
         return []
-    chat, thread = message.chat, topic(message)
+    where = _place(message)
     said = Said(
-        key=conversation(bot, chat.id, thread),
-        address=address(chat.id, thread, None if chat.type == ChatType.PRIVATE else message.message_id),
+        key=where.key(reading.bot),
+        address=where.address(None if where.direct else message.message_id),
         sender=sender(message),
         message_id=str(message.message_id),
         text=text,
         sent_at=message.date.timestamp(),
         addressed=spoken.addressed,
-        place=Place(direct=chat.type == ChatType.PRIVATE, channel=str(chat.id)),
-        dedupe=(dedupe, f"message:{chat.id}:{message.message_id}"),
+        place=Place(direct=where.direct, channel=str(where.chat)),
+        dedupe=(dedupe, f"message:{where.account}:{message.message_id}"),
         answer_with=fixed,
+        images=images,
         context=context(message, start=text if fixed == "greeting" else ""),
         raw=raw,
     )
-    return [album(message.media_group_id, said, now)]
+    return [album(message.media_group_id, said)]
+
+
+def _images(message: Message, reading: Reading) -> tuple[str, ...]:
+    if reading.picture is None or (file_id := picture_of(message)) is None:
+        return ()
+    return (reading.picture(file_id),)
 
 
 def _instead_of_an_answer(message: Message, spoken: Spoken) -> TextName | None:
-    """The fixed text for a command that has one, and for what was said to the bot without words."""
+    """The fixed text for a command that has one, and for what was said to the bot without words. A picture of an
+    album may have its words with another one: that is known when all are here.
+    """
     if spoken.command in FIXED:
         return FIXED[spoken.command]
-    if spoken.text or spoken.addressed is None:
+    if spoken.text or spoken.addressed is None or message.media_group_id:
         return None
     if _has_media(message):
         return "unsupported"
     return "help" if message.text or message.caption else None
 
 
-def _edited(message: Message, me: Me, bot: str, dedupe: str, raw: str) -> list[Arrival]:
+def _edited(message: Message, reading: Reading, dedupe: str, raw: str) -> list[Arrival]:
     """The new text. Its key is the update's alone: the message's own stands for what was said first."""
-    spoken = None if _not_a_person(message, me) else spoken_to(message, me)
+    spoken = None if _not_for_us(message, reading) else spoken_to(message, reading.me)
     if spoken is None or not spoken.text:
         return []
     return [
         Edited(
-            key=conversation(bot, message.chat.id, topic(message)),
+            key=_place(message).key(reading.bot),
             message_id=str(message.message_id),
             text=spoken.text,
             dedupe=(dedupe,),
@@ -131,13 +149,28 @@ def _edited(message: Message, me: Me, bot: str, dedupe: str, raw: str) -> list[A
     ]
 
 
-def _not_a_person(message: Message, me: Me) -> bool:
-    """Bots, our own echoes, channel posts and their automatic copies: answering them would make loops."""
+def _deleted(deleted: BusinessMessagesDeleted, bot: str, dedupe: str) -> list[Arrival]:
+    """Telegram tells bots of deletions in business chats only."""
+    key = Where(deleted.chat.id, business=deleted.business_connection_id).key(bot)
+    return [
+        Deleted(key=key, message_id=str(number), dedupe=(f"{dedupe}:{number}",))
+        for number in deleted.message_ids
+    ]
+
+
+def _not_for_us(message: Message, reading: Reading) -> bool:
+    """Bots, our own echoes, channel posts and their automatic copies: answering them would make loops. In a business
+    chat, what the account's owner writes, and all of it where the bot may not write.
+    """
     user = message.from_user
     if message.chat.type == ChatType.CHANNEL or message.is_automatic_forward or user is None:
         return True
-    if user.id == me.id or message.sender_business_bot is not None:
+    if user.id == reading.me.id or message.sender_business_bot is not None:
         return True
+    if id_ := message.business_connection_id:
+        connection = reading.business.get(id_, NONE)
+        if not connection.may_reply or user.id == connection.owner:
+            return True
     # Anonymous admins and people who write as a channel come under a bot account of Telegram's.
     return user.is_bot and message.sender_chat is None
 
@@ -158,36 +191,59 @@ def _moved(message: Message, bot: str, dedupe: str, raw: str) -> list[Arrival]:
 # --- where and who ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Where:
+    """A chat, a topic of it, or a chat of somebody's business account."""
+
+    chat: int
+    thread: int | None = None
+    business: str | None = None
+    direct: bool = True
+
+    @property
+    def account(self) -> str:
+        """What message numbers are counted in."""
+        return f"business:{self.business}:{self.chat}" if self.business else f"{self.chat}"
+
+    @property
+    def lane(self) -> str:
+        return self.account if self.thread is None else f"{self.account}:{self.thread}"
+
+    def key(self, bot: str) -> ConversationKey:
+        return ConversationKey(bot=bot, platform="telegram", chat=self.lane)
+
+    def address(self, reply_to: int | None = None) -> Address:
+        facts = {
+            "chat_id": self.chat,
+            "thread_id": self.thread,
+            "business": self.business,
+            "reply_to": reply_to,
+        }
+        return Address(to=self.lane, data={name: fact for name, fact in facts.items() if fact is not None})
+
+
+def _place(message: Message) -> Where:
+    return Where(
+        message.chat.id,
+        topic(message),
+        message.business_connection_id,
+        direct=message.chat.type == ChatType.PRIVATE,
+    )
+
+
 def topic(message: Message) -> int | None:
     """The forum topic. Without the flag the thread id is that of a reply chain, and General has none."""
     thread = message.message_thread_id
     return thread if message.is_topic_message and thread and thread > 1 else None
 
 
-def conversation(bot: str, chat: int, thread: int | None) -> ConversationKey:
-    return ConversationKey(bot=bot, platform="telegram", chat=_lane(chat, thread))
-
-
-def _lane(chat: int, thread: int | None) -> str:
-    return f"{chat}" if thread is None else f"{chat}:{thread}"
-
-
-def address(chat: int, thread: int | None = None, reply_to: int | None = None) -> Address:
-    data: Facts = {"chat_id": chat}
-    if thread is not None:
-        data["thread_id"] = thread
-    if reply_to is not None:
-        data["reply_to"] = reply_to
-    return Address(to=_lane(chat, thread), data=data)
-
-
 def moved(bot: str, old: int, new: int, *, dedupe: tuple[str, ...] = (), raw: str | None = None) -> Moved:
     """A group continues as a supergroup."""
     return Moved(
-        old=conversation(bot, old, None),
-        new=conversation(bot, new, None),
-        old_to=_lane(old, None),
-        address=address(new),
+        old=Where(old).key(bot),
+        new=Where(new).key(bot),
+        old_to=Where(old).lane,
+        address=Where(new).address(),
         dedupe=dedupe,
         raw=raw,
     )

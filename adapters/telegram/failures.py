@@ -21,6 +21,10 @@ DEAD_CHAT = (
     "user is deactivated",
     "group chat was deactivated",
     "peer_id_invalid",
+    "business_connection_invalid",
+    "business connection not found",
+    "business_peer_invalid",
+    "business_peer_usage_missing",
 )
 """Refusals that every later message to this chat or topic would meet too."""
 

@@ -16,7 +16,7 @@ import telegramify_markdown
 from telegramify_markdown.config import RenderConfig
 from telegramify_markdown.converter import STANDARD_OPTIONS
 
-from adapters.telegram.split import Entity, split, units
+from adapters.telegram.split import LIMIT, Entity, split, units
 from gateway.messages import Address, Part, Reply
 
 FILENAME = "answer.md"
@@ -49,6 +49,12 @@ class TelegramRenderer:
             return parts
         document = {"document": {"filename": FILENAME, "content": text}}
         return [parts[0], Part(text=FILENAME, purpose=reply.purpose, notice=reply.notice, payload=document)]
+
+
+def preview(text: str) -> tuple[str, list[Entity]]:
+    """The beginning of an answer that is not finished, as one message."""
+    pieces = split(*formatted(sane(text[:LIMIT])))
+    return pieces[0] if pieces else ("", [])
 
 
 def sane(text: str) -> str:

@@ -9,6 +9,9 @@ No message of an error made here holds an address, since the address holds the t
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -99,6 +102,18 @@ class AiohttpRequest(BaseRequest):
             raise FloodError(_retry_after(payload))
         return status, payload
 
+    @asynccontextmanager
+    async def download(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Get a file. Raises NotSentError, UnknownError."""
+        timeout = aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+        try:
+            async with self._open().get(url, timeout=timeout, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise UnknownError(f"No file (status {response.status})")
+                yield response
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnknownError(f"Download broken ({type(error).__name__})") from None
+
     @staticmethod
     def parse_json_payload(payload: bytes) -> dict[str, Any]:
         """Like PTB's, without logging the payload."""
@@ -108,11 +123,38 @@ class AiohttpRequest(BaseRequest):
         return answer
 
 
+@dataclass(frozen=True)
+class Download:
+    """A file on its way. `path` is Telegram's name for it."""
+
+    path: str
+    response: aiohttp.ClientResponse
+
+    @property
+    def size(self) -> int | None:
+        return self.response.content_length
+
+    async def pieces(self, size: int) -> AsyncIterator[bytes]:
+        """Raises UnknownError when it breaks off."""
+        try:
+            async for piece in self.response.content.iter_chunked(size):
+                yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnknownError(f"Download broken ({type(error).__name__})") from None
+
+
 class Client(Bot):
     """PTB's client with raw answers: a field that PTB cannot read must neither hide a sent message nor stop a poll."""
 
     def __init__(self, token: str, base_url: str, request: AiohttpRequest) -> None:
-        super().__init__(token, base_url=f"{base_url}/bot", request=request, get_updates_request=request)
+        super().__init__(
+            token,
+            base_url=f"{base_url}/bot",
+            base_file_url=f"{base_url}/file/bot",
+            request=request,
+            get_updates_request=request,
+        )
+        self._transport = request
 
     def __repr__(self) -> str:
         return f"Client({self.token.partition(':')[0]}:***)"
@@ -120,6 +162,16 @@ class Client(Bot):
     async def call(self, method: str, *, read_timeout: float = READ_TIMEOUT, **parameters: Any) -> Any:
         """Call a method of the Bot API. Raises TelegramError; `do_api_request` would do, but for its warnings."""
         return await self._post(method, parameters, read_timeout=read_timeout)
+
+    @asynccontextmanager
+    async def download(self, file_id: str) -> AsyncIterator[Download]:
+        """A file that somebody sent. Raises TelegramError."""
+        facts = await self.call("getFile", file_id=file_id)
+        path = facts.get("file_path") if isinstance(facts, dict) else None
+        if not isinstance(path, str):
+            raise UnknownError("the answer names no file")
+        async with self._transport.download(f"{self.base_file_url}/{path}") as response:
+            yield Download(path, response)
 
 
 def decode(payload: bytes) -> Any:

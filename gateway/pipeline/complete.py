@@ -23,6 +23,7 @@ from gateway.messages import (
     Ending,
     Head,
     Kind,
+    Outcome,
     PlatformName,
     Profile,
     Question,
@@ -58,6 +59,8 @@ from gateway.settings.models import Organization, Settings
 
 _T = TypeVar("_T")
 MOST_IN_FLIGHT = 1024
+PICTURE = "(picture)"
+"""What is asked about a picture without words: Sensay takes no question without text."""
 
 
 @dataclass(frozen=True)
@@ -409,7 +412,10 @@ class Dispatcher:
         timeout = tools.current().sensay.timeout
         answering = Answering(tools.completions, admission, tools.clock, timeout, tools.jitter, self._refused)
         try:
-            outcome = await answering.answer(self._question(turn), look_first=look_first)
+            question = self._question(turn)
+            outcome: Reply | GiveUp = GiveUp("unsupported", "nothing in it can be read")
+            if question.text:
+                outcome = await answering.answer(question, look_first=look_first)
         except asyncio.CancelledError:
             await self._give_back(admission, lease)
             raise
@@ -445,7 +451,8 @@ class Dispatcher:
             locale=turn.last.sender.locale,
             reference=turn.id,
         )
-        return Ending(outcome="failed", parts=parts, cause=outcome.cause)
+        ended: Outcome = "answered" if outcome.text == "unsupported" else "failed"
+        return Ending(outcome=ended, parts=parts, cause=outcome.cause)
 
     async def _finish(self, turn: Turn, ending: Ending, upstream: float, waited: float) -> None:
         if ending.outcome == "expired" and not ending.parts:
@@ -533,9 +540,9 @@ class Dispatcher:
             replica=bot.replica,
             platform=turn.key.platform,
             user=self._tools.user_for(turn.key.platform, turn.key.bot, said.sender.id),
-            text=turn.text,
+            text=turn.text.strip("\n") or (PICTURE if images else ""),
             context=said.context,
-            images=said.images,
+            images=images,
         )
 
     def _free(self, key: ConversationKey, kind: Kind = "ask") -> None:

@@ -109,3 +109,7 @@ class ChannelHost:
     @property
     def paused(self) -> bool:
         return self._paused()
+
+    @property
+    def images(self) -> bool:
+        return bool(self._current().bots[self.bot].images == "signed_url")

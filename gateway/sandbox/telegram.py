@@ -146,6 +146,7 @@ class TelegramSandbox:
             return _failed(401)
         if method is None:
             return _failed(404)
+        self.bot(token).calls[method.__name__.lower()] += 1
         return await self.faults.around(
             request, "telegram", method.__name__, lambda: self._answer(request, method), _failed
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,6 +56,8 @@ class BotAccount:
         self.migrated: dict[int, int] = {}
         self.sent: list[Json] = []
         self.commands: dict[str, list[Json]] = {}
+        self.calls: Counter[str] = Counter()
+        self.connections: dict[str, Json] = {}
         self.webhook: Json = {}
         self.arrived = asyncio.Event()
         self._ids = ids

@@ -50,6 +50,7 @@ class FakeHost:
         self.memory: dict[str, bytes] = {}
         self.published: list[tuple[str, Facts]] = []
         self.paused = False
+        self.images = False
         self._seen: set[str] = set()
 
     async def accept(self, *arrivals: Arrival) -> list[Accepted]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import traceback
 from collections.abc import AsyncIterator
@@ -12,7 +13,8 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from adapters.telegram import TelegramAdapter, TelegramPlatform, polling
+from adapters.telegram import TelegramAdapter, TelegramPlatform, menu, polling
+from adapters.telegram.sending import Sender
 from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited, Transient
 from gateway.messages import (
     Address,
@@ -43,10 +45,11 @@ class Scene:
     def __init__(self, sandbox: Sandbox, platform: TelegramPlatform, http: aiohttp.ClientSession) -> None:
         self.sandbox, self.platform, self.http = sandbox, platform, http
         self.host = FakeHost("support", "telegram")
+        self.host.memory["commands"] = menu.mark(4711)  # it moves the clock
 
     def adapter(self, poll: float = 50.0) -> TelegramAdapter:
         section = TelegramSettings(token=TOKEN)
-        return TelegramAdapter("support", section, self.platform._request, self.sandbox.url, poll=poll)
+        return TelegramAdapter("support", section, self.platform.shared, poll=poll)
 
     @property
     def bot(self) -> BotAccount:
@@ -217,7 +220,7 @@ async def test_it_is_ready_after_the_first_poll_and_beats_with_each(scene: Scene
 
 async def test_a_restart_polls_without_asking_who_it_is(scene: Scene) -> None:
     async with scene.running():
-        await until(lambda: "commands" in scene.host.memory)
+        pass
     scene.sandbox.faults.add(Fault("telegram", "getMe", "status", status=500, times=100))
     scene.host.states.clear()
     async with scene.running():
@@ -235,25 +238,33 @@ async def test_a_remembered_identity_of_another_token_is_not_believed(scene: Sce
     assert ("ready", "@bot4711_bot") == scene.host.states[0]
 
 
-async def test_the_menu_is_set_once_and_again_only_when_it_changes(scene: Scene) -> None:
+async def test_the_menu_is_set_per_scope_and_language_once_and_again_only_when_it_changes(
+    scene: Scene,
+) -> None:
+    del scene.host.memory["commands"]
     async with scene.running():
         await until(lambda: "commands" in scene.host.memory)
-    menus = scene.bot.commands
-    assert ["ask", "help", "privacy", "start"] == [
-        entry["command"] for menu in menus.values() for entry in menu
-    ]
-    menus.clear()
-    refreshed = scene.sandbox.faults
-    refreshed.add(Fault("telegram", "setMyCommands", "status", status=500))
+    menus = dict(scene.bot.commands)
+    scene.bot.commands.clear()
     async with scene.running():
+        await until(lambda: scene.bot.calls["getme"] == 2)
         await scene.says("x")
         await scene.heard()
 
-    assert {} == menus
-    assert refreshed.take("telegram", "setMyCommands") is not None
+    shown = {scope: [entry["command"] for entry in commands] for scope, commands in menus.items()}
+    assert 16 == len(shown)
+    assert ["start", "help", "privacy"] == shown[_scope("all_private_chats", "de")]
+    assert ["ask", "help", "privacy"] == shown[_scope("all_group_chats", "")]
+    assert "Eine Frage stellen" == menus[_scope("all_group_chats", "de")][0]["description"]
+    assert {} == scene.bot.commands
+
+
+def _scope(kind: str, language: str) -> str:
+    return json.dumps([{"type": kind}, language], sort_keys=True)
 
 
 async def test_a_failing_menu_harms_nothing(scene: Scene) -> None:
+    del scene.host.memory["commands"]
     scene.sandbox.faults.add(Fault("telegram", "setMyCommands", "status", status=400))
     async with scene.running():
         await until(lambda: scene.sandbox.faults.take("telegram", "setMyCommands") is None)
@@ -261,6 +272,7 @@ async def test_a_failing_menu_harms_nothing(scene: Scene) -> None:
         await scene.heard()
 
     assert "ready" == scene.host.state
+    assert "commands" not in scene.host.memory
 
 
 async def test_a_refused_token_is_tried_once_more_and_then_needs_a_person(scene: Scene) -> None:
@@ -389,6 +401,7 @@ async def test_a_reply_in_a_topic_stays_there_and_quotes_only_with_its_first_par
         (said,) = await scene.heard()
         await adapter.send(delivery("one", said.address))
         await adapter.send(delivery("two", said.address, index=1))
+        scene.host.clock.advance(5)
         await adapter.typing(said.address)
 
     assert ("hi", "mention") == (said.text, said.addressed)
@@ -475,7 +488,7 @@ async def test_a_server_that_cannot_be_reached_has_not_got_the_message(scene: Sc
         (said,) = await scene.heard()
         unreachable = TelegramPlatform("http://127.0.0.1:9")
         other = unreachable.adapter("support", TelegramSettings(token=TOKEN))
-        other._host = scene.host
+        other._sender = Sender(other._client, scene.host)
         with pytest.raises(Transient) as failure:
             await other.send(delivery("x", said.address))
         await unreachable.close()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from adapters.telegram.addressing import Me
-from adapters.telegram.convert import convert, convert_batch
-from adapters.telegram.joining import PASTE_WAIT, Pastes
+from adapters.telegram.addressing import QUOTED, Me
+from adapters.telegram.business import Connection
+from adapters.telegram.convert import Reading, convert, convert_batch
+from adapters.telegram.joining import ALBUM_WAIT, PASTE_WAIT, Joiner
 from gateway.messages import Edited, Moved, Said, Unreadable
 from gateway.sandbox.telegram_text import found_entities
 
 ME = Me(id=4711, username="Shop_Bot")
 NOW = 1_800_000_000.0
+READING = Reading(me=ME, bot="support", now=NOW, business={})
 ADA = {"id": 7, "is_bot": False, "first_name": "Ada", "username": "ada", "language_code": "de"}
 US = {"id": 4711, "is_bot": True, "first_name": "Shop", "username": "Shop_Bot"}
 GROUP = {"id": -100, "type": "supergroup", "title": "Shop talk"}
@@ -30,7 +34,7 @@ def update(body: dict, kind: str = "message", number: int = 1) -> dict:
 
 
 def said(body: dict) -> Said | None:
-    arrivals = convert(update(body), ME, "support", NOW)
+    arrivals = convert(update(body), READING)
     assert len(arrivals) <= 1
     return arrivals[0] if arrivals else None  # type: ignore[return-value]
 
@@ -202,9 +206,7 @@ def test_a_caption_is_the_text_of_a_picture() -> None:
 
 
 def test_an_edit_amends_and_has_no_key_of_its_message() -> None:
-    (edited,) = convert(
-        update(message("@shop_bot better", edit_date=1), "edited_message", 4), ME, "support", NOW
-    )
+    (edited,) = convert(update(message("@shop_bot better", edit_date=1), "edited_message", 4), READING)
 
     assert isinstance(edited, Edited)
     assert ("5", "better", ("update:4",)) == (edited.message_id, edited.text, edited.dedupe)
@@ -212,8 +214,8 @@ def test_an_edit_amends_and_has_no_key_of_its_message() -> None:
 
 def test_both_halves_of_a_move_tell_the_same_move() -> None:
     old, new = {"id": -5, "type": "group", "title": "G"}, {"id": -1005, "type": "supergroup", "title": "G"}
-    (before,) = convert(update(message(chat=old, migrate_to_chat_id=-1005)), ME, "support", NOW)
-    (after,) = convert(update(message(chat=new, migrate_from_chat_id=-5), number=2), ME, "support", NOW)
+    (before,) = convert(update(message(chat=old, migrate_to_chat_id=-1005)), READING)
+    (after,) = convert(update(message(chat=new, migrate_from_chat_id=-5), number=2), READING)
 
     for moved in (before, after):
         assert isinstance(moved, Moved)
@@ -229,7 +231,7 @@ def test_a_poison_update_stays_alone() -> None:
         update(message("four", PRIVATE, message_id=6), number=4),
         {"update_id": 5, "something_new": {"a": 1}},
     ]
-    arrivals = convert_batch(updates, ME, "support", NOW, Pastes())
+    arrivals = convert_batch(updates, READING, Joiner())
 
     assert [Said, Unreadable, Unreadable, Said] == [type(arrival) for arrival in arrivals]
     assert ("update:2",) == arrivals[1].dedupe
@@ -240,9 +242,9 @@ def test_a_long_paste_split_by_the_client_is_held_and_joined() -> None:
     first = update(message("x" * 4096, PRIVATE), number=1)
     tail = update(message("tail", PRIVATE, message_id=6), number=2)
     other = update(message("later", PRIVATE, message_id=7, date=int(NOW) + 30), number=3)
-    pastes = Pastes()
-    one, two = convert_batch([first, tail], ME, "support", NOW, pastes)
-    (three,) = convert_batch([other], ME, "support", NOW, pastes)
+    joiner = Joiner()
+    one, two = convert_batch([first, tail], READING, joiner)
+    (three,) = convert_batch([other], READING, joiner)
 
     assert NOW + PASTE_WAIT == one.not_before
     assert "paste:7:5" == one.join_key == two.join_key
@@ -254,31 +256,156 @@ def test_the_tail_of_a_paste_in_a_group_is_addressed_like_its_head() -> None:
     head = update(message("@shop_bot " + "x" * 4080), number=1)
     tail = update(message("tail", message_id=6), number=2)
     stranger = update(message("tail", message_id=7, **{"from": ADA | {"id": 8}}), number=3)
-    one, two, three = convert_batch([head, tail, stranger], ME, "support", NOW, Pastes())
+    one, two, three = convert_batch([head, tail, stranger], READING, Joiner())
 
     assert ["mention", "mention", None] == [one.addressed, two.addressed, three.addressed]
 
 
+PHOTO = [
+    {"file_id": "small", "file_unique_id": "s", "width": 90, "height": 60},
+    {"file_id": "large", "file_unique_id": "l", "width": 1280, "height": 853},
+]
+ALBUM = {"photo": PHOTO, "media_group_id": "m"}
+SEEING = replace(READING, picture=lambda file_id: f"https://ours.example/{file_id}")
+
+
+def piece(number: int, chat: dict = PRIVATE, caption: str | None = None, **more: object) -> dict:
+    words = {"caption": caption, "caption_entities": found_entities(caption)} if caption else {}
+    return update(message(chat=chat, message_id=number, **ALBUM, **words, **more), number=number)
+
+
 def test_an_album_with_a_caption_is_one_question() -> None:
-    photo = {
-        "photo": [{"file_id": "p", "file_unique_id": "p", "width": 1, "height": 1}],
-        "media_group_id": "m",
-    }
-    updates = [
-        update(message(chat=PRIVATE, message_id=1, caption="which one?", **photo), number=1),
-        update(message(chat=PRIVATE, message_id=2, **photo), number=2),
-    ]
-    (only,) = convert_batch(updates, ME, "support", NOW, Pastes())
+    (only,) = convert_batch([piece(1, caption="which one?"), piece(2)], READING, Joiner())
 
-    assert ("which one?", "album:m") == (only.text, only.join_key)
+    assert ("which one?", "album:m", NOW + ALBUM_WAIT) == (only.text, only.join_key, only.not_before)
 
 
-def test_an_album_without_a_caption_is_refused_once() -> None:
-    photo = {
-        "photo": [{"file_id": "p", "file_unique_id": "p", "width": 1, "height": 1}],
-        "media_group_id": "m",
-    }
-    updates = [update(message(chat=PRIVATE, message_id=n, **photo), number=n) for n in (1, 2, 3)]
-    arrivals = convert_batch(updates, ME, "support", NOW, Pastes())
+def test_a_caption_that_comes_a_batch_later_is_joined_with_the_picture_before_it() -> None:
+    joiner = Joiner()
+    (first,) = convert_batch([piece(1), piece(2)], READING, joiner)
+    (caption,) = convert_batch([piece(3, caption="which one?"), piece(4)], READING, joiner)
 
-    assert all("album:m" in arrival.dedupe for arrival in arrivals)
+    assert ["", "which one?"] == [first.text, caption.text]
+    assert "album:m" == first.join_key == caption.join_key
+    assert first.not_before == caption.not_before == NOW + ALBUM_WAIT
+    assert first.answer_with is caption.answer_with is None
+
+
+def test_what_is_delivered_again_because_it_was_not_journaled_is_marked_again() -> None:
+    joiner, updates = Joiner(), [piece(1), piece(2, caption="which one?"), piece(3)]
+
+    assert convert_batch(updates, READING, joiner) == convert_batch(updates, READING, joiner)
+
+
+def test_the_pictures_of_an_album_in_a_group_are_addressed_like_their_caption() -> None:
+    first, second = convert_batch(
+        [piece(1, GROUP, "@shop_bot look"), piece(2, GROUP, "and this")], READING, Joiner()
+    )
+
+    assert ("mention", "mention") == (first.addressed, second.addressed)
+    assert [] == convert_batch([piece(1, GROUP)], READING, Joiner())
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("media", "images"),
+    [
+        ({"photo": PHOTO}, ("https://ours.example/large",)),
+        (
+            {"document": {"file_id": "d", "file_unique_id": "d", "mime_type": "image/png"}},
+            ("https://ours.example/d",),
+        ),
+        ({"photo": [PHOTO[0], PHOTO[1] | {"file_size": 21 * 2**20}]}, ("https://ours.example/small",)),
+        ({"document": {"file_id": "d", "file_unique_id": "d", "mime_type": "application/pdf"}}, ()),
+        ({"voice": {"file_id": "v", "file_unique_id": "v", "duration": 1}}, ()),
+    ],
+    ids=["photo", "image file", "too large", "pdf", "voice"],
+)
+def test_a_picture_is_shown_in_its_largest_size_when_pictures_are(media: dict, images: tuple) -> None:
+    (found,) = convert(update(message(chat=PRIVATE, **media)), SEEING)
+
+    assert images == found.images
+    assert (None if images else "unsupported") == found.answer_with
+
+
+def test_an_album_that_is_shown_needs_no_words() -> None:
+    (first,) = convert_batch([piece(1), piece(2)], SEEING, Joiner())
+
+    assert (("https://ours.example/large",), "") == (first.images, first.text)
+
+
+# --- business accounts ------------------------------------------------------------------------------------------
+
+BUSINESS = replace(
+    READING,
+    business={"c1": Connection(owner=99, may_reply=True), "c2": Connection(owner=99, may_reply=False)},
+)
+
+
+def business(text: str, connection: str = "c1", kind: str = "business_message", **more: object) -> list:
+    body = message(text, PRIVATE, business_connection_id=connection, **more)
+    return convert(update(body, kind), BUSINESS)
+
+
+def test_a_message_to_a_business_account_is_a_conversation_of_its_own() -> None:
+    (found,) = business("hello")
+
+    assert ("business:c1:7", "direct", "7") == (found.key.chat, found.addressed, found.sender.id)
+    assert {"chat_id": 7, "business": "c1"} == found.address.data
+    assert ("update:1", "message:business:c1:7:5") == found.dedupe
+    assert said(message("hello", PRIVATE)).key != found.key
+
+
+@pytest.mark.parametrize(
+    ("connection", "more"),
+    [
+        ("c1", {"from": ADA | {"id": 99}}),
+        ("c1", {"sender_business_bot": US}),
+        ("c1", {"from": US}),
+        ("c2", {}),
+        ("unheard of", {}),
+    ],
+    ids=["the owner", "our own echo", "ourselves", "no right to reply", "unknown"],
+)
+def test_what_is_not_for_the_bot_in_a_business_chat_is_passed_over(connection: str, more: dict) -> None:
+    assert [] == business("hello", connection, **more)
+    assert [] == business("hello", connection, "edited_business_message", **more)
+
+
+def test_edits_and_deletions_in_a_business_chat_amend() -> None:
+    (edited,) = business("better", kind="edited_business_message", edit_date=1)
+    body = {"business_connection_id": "c1", "chat": PRIVATE, "message_ids": [5, 6]}
+    deleted = convert(update(body, "deleted_business_messages", 9), BUSINESS)
+
+    assert ("business:c1:7", "5", "better") == (edited.key.chat, edited.message_id, edited.text)
+    assert [("business:c1:7", "5"), ("business:c1:7", "6")] == [(d.key.chat, d.message_id) for d in deleted]
+    assert [("update:9:5",), ("update:9:6",)] == [d.dedupe for d in deleted]
+
+
+# --- what a reply is about --------------------------------------------------------------------------------------
+
+
+def test_a_reply_to_somebody_elses_message_brings_it_along_and_one_to_ours_does_not() -> None:
+    theirs = {"message_id": 3, "from": ADA, "chat": GROUP, "date": 0, "text": "It costs\nfive euros"}
+
+    assert "> It costs\n> five euros\n\nis that true?" == (
+        said(message("@shop_bot is that true?", reply_to_message=theirs)).text
+    )
+    assert "and?" == said(message("and?", reply_to_message=theirs | {"from": US})).text
+    assert "and?" == said(message("and?", reply_to_message=theirs)).text, "not addressed: recorded as it is"
+
+
+def test_a_long_message_is_not_quoted_to_its_end() -> None:
+    theirs = {"message_id": 3, "from": ADA, "chat": GROUP, "date": 0, "text": "x" * 4000}
+    quote, _, asked = said(message("@shop_bot why?", reply_to_message=theirs)).text.partition("\n\n")
+
+    assert "why?" == asked
+    assert (QUOTED + 2, "…") == (len(quote), quote[-1])
+
+
+def test_the_payload_of_a_deep_link_stays_what_it_is_below_a_reply() -> None:
+    theirs = {"message_id": 3, "from": ADA, "chat": PRIVATE, "date": 0, "text": "tap here"}
+
+    assert "abc" == said(message("/start abc", PRIVATE, reply_to_message=theirs)).context["start_payload"]

@@ -1,0 +1,52 @@
+"""Which account a token belongs to: asked once, remembered, so that a restart need not ask before it works."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from adapters.telegram.addressing import Me
+from adapters.telegram.transport import Client
+from gateway.errors import Transient
+from gateway.ports import Host
+
+
+class Identity:
+    """The bot's own account. `me` is None until it is known."""
+
+    def __init__(self, client: Client, host: Host) -> None:
+        self.me: Me | None = None
+        self._client, self._host = client, host
+
+    async def known(self) -> Me:
+        """The account, as last seen if it is the token's. Raises TelegramError."""
+        if self.me is None:
+            seen = _read(await self._host.recall("me"))
+            ours = seen is not None and str(seen.id) == self._client.token.partition(":")[0]
+            self.me = seen if ours else await self.refresh()
+        assert self.me is not None
+        return self.me
+
+    async def refresh(self) -> Me:
+        """Ask Telegram who we are (the name may have changed) and remember it. Raises TelegramError."""
+        me = _account(await self._client.call("getMe"))
+        if me is None:
+            raise Transient("getMe: the answer names no bot")
+        if me != self.me:
+            await self._host.remember("me", json.dumps({"id": me.id, "username": me.username}).encode())
+        self.me = me
+        return me
+
+
+def _read(data: bytes | None) -> Me | None:
+    try:
+        return _account(json.loads(data or b"null"))
+    except ValueError:
+        return None
+
+
+def _account(facts: Any) -> Me | None:
+    try:
+        return Me(id=int(facts["id"]), username=str(facts["username"]))
+    except (TypeError, KeyError, ValueError):
+        return None
