@@ -486,7 +486,8 @@ class Dispatcher:
         """Context only: whatever goes wrong costs nobody an answer."""
         cause = None
         try:
-            await self._tools.completions.record(self._question(turn), admission)
+            if (question := self._question(turn)).text:
+                await self._tools.completions.record(question, admission)
         except RateLimited as error:
             await self._refused(admission.last_spend, error)
             cause = str(error)
@@ -535,6 +536,7 @@ class Dispatcher:
 
     def _question(self, turn: Turn) -> Question:
         bot, said = self._tools.current().bots[turn.key.bot], turn.last
+        images = tuple(image for message in turn.messages for image in message.said.images)
         return Question(
             organization=self.organization,
             replica=bot.replica,
