@@ -25,7 +25,7 @@ from math import ceil, inf, sqrt
 
 HORIZON = 5
 """Minutes' windows that say how active a bot is."""
-GLIMPSE = 1 / 6
+GLIMPSE = 1 / 2
 """The shortest part of a window from which a rate is guessed."""
 
 

@@ -119,6 +119,17 @@ def test_a_bot_that_was_quiet_neither_saved_up_turns_nor_pays_for_old_ones():
     assert {"early": 3, "other": 3, "late": 3} == counts
 
 
+def test_what_a_bot_took_while_nobody_waited_is_not_held_against_it():
+    desk = Desk()
+    desk.fairness.set_bot("light", weight=0.1)
+    for number in range(3):
+        desk.offer(head("light", f"c{number}"))
+        assert ["light"] == desk.bots()
+    desk.offer(*(head("heavy", f"c{n}") for n in range(20)), head("light"))
+
+    assert "light" in desk.bots(2)
+
+
 def test_a_weight_may_change_while_messages_wait():
     desk = Desk()
     desk.offer(*(head("a", f"c{n}") for n in range(40)), *(head("b", f"c{n}") for n in range(40)))
@@ -221,6 +232,15 @@ def test_a_group_is_not_kept_waiting_by_many_direct_conversations_beyond_its_tur
     desk.offer(*(head(name=f"direct{n}") for n in range(100)), head(name="group", direct=False))
 
     assert "group" in desk.chats(101)
+
+
+def test_groups_do_not_pay_for_turns_that_no_direct_conversation_wanted():
+    desk = Desk()
+    desk.offer(*(head(name=f"group{n}", direct=False) for n in range(60)))
+    desk.chats(40)
+    desk.offer(*(head(name=f"direct{n}") for n in range(20)))
+
+    assert 5 == sum(name.startswith("direct") for name in desk.chats(10))
 
 
 def test_groups_have_up_to_every_second_turn():
@@ -472,6 +492,18 @@ def test_a_burst_leaves_what_recently_active_bots_may_still_need():
     assert 5 == desk.bots().count("quiet")
 
 
+def test_a_bot_that_was_loud_all_the_time_has_no_claim_to_what_is_held_for_others():
+    desk = Desk(ample(minute=100))
+    for at in range(5):
+        desk.now = at * (MINUTE + 1)
+        desk.offer(*(head("quiet", f"c{n}") for n in range(10)), *(head("loud", f"c{n}") for n in range(200)))
+        assert 10 == desk.bots().count("quiet")
+    desk.now += MINUTE + 0.3
+
+    rate = 40 / HORIZON
+    assert 100 - ceil(rate + 2 * sqrt(rate)) == len(desk.bots())
+
+
 def test_at_most_half_the_window_is_held_however_active_the_others_were():
     desk = Desk(ample(minute=100))
     for at in range(5):
@@ -482,6 +514,17 @@ def test_at_most_half_the_window_is_held_however_active_the_others_were():
     desk.offer(*(head("loud", f"c{n}") for n in range(200)))
 
     assert 50 == len(desk.bots())
+
+
+def test_what_the_first_glimpse_overestimated_is_granted_as_more_is_known():
+    desk = Desk(ample(minute=100))
+    desk.offer(*(head("quiet", f"c{n}") for n in range(10)))
+    desk.bots()
+    desk.offer(*(head("loud", f"c{n}") for n in range(200)))
+    desk.bots()
+    desk.wait_until_a_pick()
+
+    assert desk.now < MINUTE
 
 
 def test_what_was_held_for_bots_that_stay_silent_is_granted_later():
