@@ -6,35 +6,54 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
 
 from gateway import __version__
-from gateway.errors import Superseded
+from gateway.errors import Superseded, Transient
 from gateway.journal import open_journal
 from gateway.messages import BotCounts, Channel, PlatformName, Profile, User
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.complete import Dispatcher, Tools
 from gateway.pipeline.deliver import Courier
 from gateway.pipeline.host import ChannelHost, StateReport
+from gateway.pipeline.letters import Letters
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
-from gateway.ports import Adapter, Clock, Host, Journal, Lease, Noted, Observer, Platform, Renderer, Retention
+from gateway.ports import (
+    Adapter,
+    Clock,
+    Completions,
+    Host,
+    Journal,
+    Lease,
+    Noted,
+    Observer,
+    Platform,
+    Renderer,
+    Retention,
+)
 from gateway.sensay.client import SensayClient
 from gateway.sensay.identity import user_for
 from gateway.settings.models import Bot, Settings
 from gateway.supervisor import Supervisor
 from gateway.telemetry import Mask, Metrics, fan_out
 from gateway.web.admin import admin_routes
+from gateway.web.operate import message_routes
+from gateway.web.page import page_routes
+from gateway.web.recent import Recent
 from gateway.web.server import Listener, guarded
 from gateway.web.status import LastSeen, bot_document, moment, quota_document
 
 PLATFORMS: tuple[PlatformName, ...] = ("telegram", "discord", "web", "webhook")
 HOUSEKEEPING_EVERY = 600.0
+SEND_GRACE = 2.0
+"""Seconds that sends under way have, whatever else is cut short."""
 
 
 class SystemClock:
@@ -86,6 +105,15 @@ def secrets_of(value: Any) -> Iterator[str]:
             yield from secrets_of(getattr(value, name))
 
 
+@dataclass(frozen=True)
+class Makers:
+    """Where a gateway gets what it speaks to the world with; a test puts its own around it."""
+
+    journal: Callable[[str, Clock], Journal] = open_journal
+    completions: Callable[..., Completions] = SensayClient
+    platform: Callable[[PlatformName, Settings], Platform] = load_platform
+
+
 class Gateway:
     """One process: the journal, a dispatcher per organisation, a supervised channel per bot and platform, two
     listeners.
@@ -99,11 +127,12 @@ class Gateway:
         observe: Observer = lambda _: None,
         mask: Mask | None = None,
         public_routes: Sequence[Any] = (),
+        makers: Makers | None = None,
     ) -> None:
         self._settings = settings
-        self._clock = clock or SystemClock()
-        self._last_seen, self._metrics = LastSeen(), Metrics()
-        self._observe = fan_out(observe, self._metrics, self._last_seen)
+        self._clock, self._makers = clock or SystemClock(), makers or Makers()
+        self._last_seen, self._metrics, self._recent = LastSeen(), Metrics(), Recent()
+        self._observe = fan_out(observe, self._metrics, self._last_seen, self._recent)
         self._extra_routes = list(public_routes)
         self._started_at = self._clock.now()
         self._started = False
@@ -115,8 +144,8 @@ class Gateway:
         if mask is not None:
             mask.learn(secrets_of(settings))
 
-        self.journal: Journal = open_journal(settings.journal, self._clock)
-        self._completions = SensayClient(
+        self.journal = self._makers.journal(settings.journal, self._clock)
+        self._completions = self._makers.completions(
             current=self.current,
             observer=self._observe,
             clock=self._clock,
@@ -176,11 +205,13 @@ class Gateway:
         """Everything up; channels connect in the background."""
         await self.journal.open()
         names = {name for bot in self._settings.bots.values() for name in PLATFORMS if getattr(bot, name)}
-        self._platforms = {name: load_platform(name, self._settings) for name in PLATFORMS if name in names}
+        self._platforms = {
+            name: self._makers.platform(name, self._settings) for name in PLATFORMS if name in names
+        }
         self._renderers = {name: platform.renderer for name, platform in self._platforms.items()}
         await self._listen()
         for name, dispatcher in self._dispatchers.items():
-            self._core.append(asyncio.create_task(dispatcher.run(), name=f"dispatcher/{name}"))
+            self._core.append(asyncio.create_task(self._dispatch(dispatcher), name=f"dispatcher/{name}"))
         self._core.append(asyncio.create_task(self._keep_house(), name="housekeeping"))
         for name, bot in self._settings.bots.items():
             if bot.enabled:
@@ -206,11 +237,28 @@ class Gateway:
         self.admin = Listener(
             server.admin.host,
             server.admin.port,
-            admin_routes(ready=self._not_ready, metrics=self._exposition, status=self.status),
+            [
+                *admin_routes(ready=self._not_ready, metrics=self._exposition, status=self.status),
+                *page_routes(self.status, self._recent, self._clock.now),
+                *self._message_routes(),
+            ],
             [guarded(lambda: secret)],
         )
         await self.public.start()
         await self.admin.start()
+
+    def _message_routes(self) -> list[Any]:
+        letters = Letters(self.journal, self._live.get, self._observe)
+        return message_routes(
+            letters=lambda page: self.journal.dead_letters(
+                bot=page.bot, before=page.cursor, limit=page.limit
+            ),
+            letter=self.journal.dead_letter,
+            retry=letters.retry,
+            drop=letters.drop,
+            trace=self.journal.message,
+            backup=self.journal.backup,
+        )
 
     @property
     def public_url(self) -> str | None:
@@ -233,11 +281,24 @@ class Gateway:
         self._acceptor.closed = True
         for dispatcher in self._dispatchers.values():
             dispatcher.drain()
-        until = self._clock.monotonic() + self._settings.shutdown_grace
+        await self._until_idle(self._settings.shutdown_grace, stop_now)
+        for courier in self._couriers:
+            courier.drain()
+        await self._until_sent()
+
+    async def _until_idle(self, seconds: float, stop_now: asyncio.Event) -> None:
+        """Until nothing is asked or sent; three looks, for what is between the two."""
+        until = self._clock.monotonic() + seconds
         quiet = 0
         while self._clock.monotonic() < until and not stop_now.is_set() and quiet < 3:
             busy = any(dispatcher.in_flight for dispatcher in self._dispatchers.values())
             quiet = 0 if busy or not all(courier.idle for courier in self._couriers) else quiet + 1
+            await self._clock.sleep(0.02)
+
+    async def _until_sent(self) -> None:
+        """A send that is cut off has an unknown outcome, so even a second SIGTERM lets those under way end."""
+        until = self._clock.monotonic() + SEND_GRACE
+        while self._clock.monotonic() < until and not all(courier.idle for courier in self._couriers):
             await self._clock.sleep(0.02)
 
     async def close(self) -> None:
@@ -268,6 +329,15 @@ class Gateway:
             platform = self._platforms.pop(name, None)
             if platform is not None:
                 await _quietly(platform.close())
+
+    async def _dispatch(self, dispatcher: Dispatcher) -> None:
+        """A journal that cannot be written when the dispatcher starts is waited for, as later on."""
+        while True:
+            try:
+                await dispatcher.run()
+            except Transient as error:
+                self._note("dispatcher.postponed", organization=dispatcher.organization, error=str(error))
+                await self._clock.sleep(1.0)
 
     async def _keep_house(self) -> None:
         while True:
@@ -373,12 +443,14 @@ class Gateway:
     async def status(self) -> dict[str, Any]:
         """The document of `/status.json`."""
         counts, now = await self.journal.counts(), self._clock.now()
+        problems = await self._not_ready()
         return {
             "version": __version__,
             "started_at": moment(self._started_at),
-            "ready": not await self._not_ready(),
+            "ready": not problems,
+            "problems": problems,
             "organizations": {
-                name: quota_document(dispatcher.quota.used(now), dispatcher.waiting)
+                name: quota_document(dispatcher.quota.used(now), dispatcher.waiting, dispatcher.relief())
                 for name, dispatcher in self._dispatchers.items()
             },
             "bots": {

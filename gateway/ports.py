@@ -503,6 +503,15 @@ class ShowsDraft(Protocol):
     async def draft(self, address: Address, text: str) -> None: ...
 
 
+@runtime_checkable
+class Rereads(Protocol):
+    """An adapter that can read a quarantined update once more, perhaps in a version that understands it."""
+
+    def reread(self, raw: str) -> Sequence[Arrival]:
+        """Convert an update as it was kept. Pure; what still cannot be read is `Unreadable`."""
+        ...
+
+
 class Fleet(Protocol):
     """The bots of the current configuration, for HTTP routes that serve all of them."""
 

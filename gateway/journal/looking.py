@@ -93,7 +93,8 @@ def counts(tx: Tx) -> Mapping[str, BotCounts]:
     figures: dict[str, dict[str, float]] = {}
     for bot, waiting, oldest in tx.rows(
         "SELECT w.bot, w.n, coalesce(m.waiting_since, m.accepted_at) FROM"
-        " (SELECT bot, count(*) AS n, min(seq) AS first FROM messages WHERE state = 'waiting' AND kind = 'ask' GROUP BY bot) w JOIN messages m ON m.seq = w.first"
+        " (SELECT bot, count(*) AS n, min(seq) AS first FROM messages"
+        "  WHERE state = 'waiting' AND kind = 'ask' GROUP BY bot) w JOIN messages m ON m.seq = w.first"
     ):
         figures[bot] = {"waiting": waiting, "oldest": oldest}
     for bot, outcome, n in tx.rows(

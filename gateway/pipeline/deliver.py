@@ -35,10 +35,15 @@ class Courier:
         self._repeat_unknown, self._schedule = repeat_unknown, SCHEDULES[channel.platform]
         self._bell = Bell(clock)
         self._sending: set[asyncio.Task[None]] = set()
+        self._draining = False
 
     @property
     def idle(self) -> bool:
         return not self._sending
+
+    def drain(self) -> None:
+        """Start no more sends; those under way end."""
+        self._draining = True
 
     async def run(self) -> None:
         """Until cancelled. Raises Superseded when another process took the channel over."""
@@ -63,7 +68,7 @@ class Courier:
         """Claim and start what is due; returns after how many seconds to look again."""
         try:
             free = IN_FLIGHT - len(self._sending)
-            if free <= 0:
+            if free <= 0 or self._draining:
                 return None  # the next send that ends rings
             for delivery in await self._journal.claim_deliveries(self._channel, self._lease, free):
                 task = asyncio.ensure_future(self._send(delivery))
