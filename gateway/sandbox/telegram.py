@@ -1,7 +1,7 @@
 """A pretended Telegram Bot API server: real client libraries poll it, send through it and get its refusals.
 
-Any token `digits:text` is a bot until it is revoked. Left out on purpose: the server's own delays (3 s after
-a conflict or a repeated offset) and its flood control; faults make 429s.
+Any token `digits:text` is a bot until it is revoked. Flood control, the limit of new sessions and the server's delays
+for impatient pollers are off until they are turned on (`limits`); faults make 429s, too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from aiohttp import web
 
 from gateway.sandbox.faults import Faults
 from gateway.sandbox.telegram_bot import BotAccount, Json
+from gateway.sandbox.telegram_control import TelegramControl
+from gateway.sandbox.telegram_files import PICTURE
+from gateway.sandbox.telegram_limits import Sessions
 from gateway.sandbox.telegram_text import Refused, checked_entities, checked_text
 from gateway.sandbox.telegram_webhook import WebhookSender, checked_url
 
@@ -33,6 +36,8 @@ class TelegramSandbox:
         self.faults = Faults()
         self.bots: dict[str, BotAccount] = {}
         self.webhooks = WebhookSender()
+        self.sessions: Sessions | None = None
+        self.monotonic: Callable[[], float] = time.monotonic
         # Clients remember ids, also over our restart and reset: begin where no earlier run can have been.
         self._ids = itertools.count(int(time.time() * 1000) % 2**31)
         methods: list[Method] = [
@@ -40,6 +45,7 @@ class TelegramSandbox:
             self.getUpdates,
             self.sendMessage,
             self.sendDocument,
+            self.sendMessageDraft,
             self.sendChatAction,
             self.editMessageText,
             self.deleteMessage,
@@ -50,6 +56,8 @@ class TelegramSandbox:
             self.deleteWebhook,
             self.getWebhookInfo,
             self.getChat,
+            self.getFile,
+            self.getBusinessConnection,
             self.logOut,
             self.close,
         ]
@@ -96,46 +104,24 @@ class TelegramSandbox:
         self.bots.clear()
 
     def control_routes(self) -> list[web.RouteDef]:
-        root = "/_control/telegram/{token}"
-        return [
-            web.post(f"{root}/messages", self._control_say),
-            web.get(f"{root}/sent", self._control_sent),
-            web.post(f"{root}/revoke", self._control_revoke),
-            web.post(f"{root}/block", self._control_block),
-            web.post(f"{root}/migrate", self._control_migrate),
-        ]
-
-    async def _control_say(self, request: web.Request) -> web.Response:
-        bot = self.bot(request.match_info["token"])
-        try:
-            body, now = await request.json(), time.time()
-            number = bot.hear(body)
-        except (TypeError, ValueError, AttributeError) as error:
-            return web.json_response({"error": f"not a message: {error}"}, status=400)
-        self.webhooks.wake(bot)
-        return web.json_response({"id": number, "at": now})
-
-    async def _control_sent(self, request: web.Request) -> web.Response:
-        return web.json_response({"items": self.sent(request.match_info["token"])})
-
-    async def _control_revoke(self, request: web.Request) -> web.Response:
-        self.revoke(request.match_info["token"])
-        return web.json_response({})
-
-    async def _control_block(self, request: web.Request) -> web.Response:
-        self.block(request.match_info["token"], int((await request.json())["chat"]))
-        return web.json_response({})
-
-    async def _control_migrate(self, request: web.Request) -> web.Response:
-        body = await request.json()
-        self.migrate(request.match_info["token"], int(body["old"]), int(body["new"]))
-        self.webhooks.wake(self.bot(request.match_info["token"]))
-        return web.json_response({})
+        return TelegramControl(self).routes()
 
     # --- the bots' side --------------------------------------------------------------------------------------
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.route("*", "/bot{token}/{method}", self._call)]
+        return [
+            web.get("/file/bot{token}/{path:.+}", self._file, allow_head=False),
+            web.route("*", "/bot{token}/{method}", self._call),
+        ]
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        async def send() -> web.StreamResponse:
+            return web.Response(body=PICTURE, content_type="application/octet-stream")
+
+        bot = self.bots.get(request.match_info["token"])
+        if bot is None or request.match_info["path"] not in bot.files:
+            return _failed(404)
+        return await self.faults.around(request, "telegram", "file", send, _failed)
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         token = request.match_info["token"]
@@ -154,6 +140,8 @@ class TelegramSandbox:
     async def _answer(self, request: web.Request, method: Method) -> web.StreamResponse:
         bot = self.bot(request.match_info["token"])
         try:
+            if self.sessions is not None:
+                self.sessions.check(bot.token, self.monotonic())
             return web.json_response({"ok": True, "result": await method(bot, await _parameters(request))})
         except Refused as refused:
             body: Json = {"ok": False, "error_code": refused.code, "description": refused.description}
@@ -176,16 +164,41 @@ class TelegramSandbox:
         return await bot.poll(int(given.get("offset") or 0), limit, timeout)
 
     async def sendMessage(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
-        chat = bot.known_chat(given.get("chat_id"))
+        chat = self._lets_write(bot, given)
         text = checked_text(given.get("text"))
         content: Json = {"text": text}
         if entities := checked_entities(text, given.get("entities") or []):
             content["entities"] = entities
         thread = bot.known_thread(chat, given.get("message_thread_id"))
-        return bot.say("message", chat, thread, bot.known_reply(chat, given.get("reply_parameters")), content)
+        reply_to = bot.known_reply(chat, given.get("reply_parameters"))
+        message = bot.say("message", chat, thread, reply_to, content, given.get("business_connection_id"))
+        if given.get("parse_mode"):
+            bot.sent[-1]["parse_mode"] = given["parse_mode"]
+        return message
+
+    async def sendMessageDraft(self, bot: BotAccount, given: Json) -> bool:  # noqa: N802
+        chat = self._lets_write(bot, given)
+        if chat["type"] != "private":
+            raise Refused("Bad Request: drafts can be sent to private chats only")
+        if not int(given.get("draft_id") or 0):
+            raise Refused("Bad Request: draft_id must be non-zero")
+        text = str(given.get("text") or "")
+        if text:
+            checked_entities(checked_text(text), given.get("entities") or [])
+        thread = bot.known_thread(chat, given.get("message_thread_id"))
+        bot.note("draft", chat, thread, text=text, draft=int(given["draft_id"]))
+        return True
+
+    def _lets_write(self, bot: BotAccount, given: Json) -> Json:
+        """The chat, if the bot may write there now."""
+        chat = bot.known_chat(given.get("chat_id"))
+        bot.known_business(given.get("business_connection_id"))
+        if bot.flood is not None:
+            bot.flood.check(chat["id"], self.monotonic())
+        return chat
 
     async def sendDocument(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
-        chat = bot.known_chat(given.get("chat_id"))
+        chat = self._lets_write(bot, given)
         document = given.get("document")
         if isinstance(document, str) and document.startswith("attach://"):
             document = given.get(document.removeprefix("attach://"))
@@ -203,18 +216,19 @@ class TelegramSandbox:
             content["caption"] = str(given["caption"])
         thread = bot.known_thread(chat, given.get("message_thread_id"))
         reply_to = bot.known_reply(chat, given.get("reply_parameters"))
-        message = bot.say("document", chat, thread, reply_to, content)
+        message = bot.say("document", chat, thread, reply_to, content, given.get("business_connection_id"))
         bot.sent[-1] |= {"filename": document.filename, "content": data.decode("utf-8", "replace")}
         return message
 
     async def sendChatAction(self, bot: BotAccount, given: Json) -> bool:  # noqa: N802
-        chat = bot.known_chat(given.get("chat_id"))
+        chat = self._lets_write(bot, given)
         thread = bot.known_thread(chat, given.get("message_thread_id"))
-        bot.note(str(given.get("action") or "typing"), chat, thread)
+        business = {"business": id_} if (id_ := given.get("business_connection_id")) else {}
+        bot.note(str(given.get("action") or "typing"), chat, thread, **business)
         return True
 
     async def editMessageText(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
-        chat = bot.known_chat(given.get("chat_id"))
+        chat = self._lets_write(bot, given)
         message = bot.messages.get((chat["id"], int(given.get("message_id") or 0)))
         if message is None:
             raise Refused("Bad Request: message to edit not found")
@@ -275,6 +289,21 @@ class TelegramSandbox:
     async def getChat(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
         chat = bot.known_chat(given.get("chat_id"))
         return {**chat, "accent_color_id": 0, "max_reaction_count": 11}
+
+    async def getFile(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
+        file_id = str(given.get("file_id") or "")
+        path = f"photos/{file_id}.png"
+        if not re.fullmatch(r"[\w-]{1,256}", file_id):
+            raise Refused("Bad Request: invalid file_id")
+        bot.files.add(path)
+        facts = {"file_id": file_id, "file_unique_id": file_id, "file_size": len(PICTURE)}
+        return {**facts, "file_path": path}
+
+    async def getBusinessConnection(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
+        connection = bot.connections.get(str(given.get("business_connection_id") or ""))
+        if connection is None:
+            raise Refused("Bad Request: business connection not found")
+        return connection
 
     async def logOut(self, _bot: BotAccount, _: Json) -> bool:  # noqa: N802
         return True

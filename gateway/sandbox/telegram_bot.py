@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.sandbox.telegram_limits import Flood
 from gateway.sandbox.telegram_text import Refused, found_entities
 
 Json = dict[str, Any]
@@ -21,7 +22,10 @@ WEBHOOK_CONFLICT = (
 )
 NOT_BY_DEFAULT = {"chat_member", "message_reaction", "message_reaction_count"}
 SAMPLES: Json = {
-    "photo": [{"file_id": "photo-1", "file_unique_id": "p1", "width": 90, "height": 60, "file_size": 1024}],
+    "photo": [
+        {"file_id": "photo-1", "file_unique_id": "p1", "width": 90, "height": 60, "file_size": 1024},
+        {"file_id": "photo-2", "file_unique_id": "p2", "width": 1280, "height": 853, "file_size": 102400},
+    ],
     "voice": {"file_id": "voice-1", "file_unique_id": "v1", "duration": 3},
     "document": {"file_id": "document-1", "file_unique_id": "d1", "file_name": "a.pdf"},
     "sticker": {
@@ -35,7 +39,7 @@ SAMPLES: Json = {
     },
 }
 """What `"photo": true` and the like stand for in a control request."""
-CONTROL_KEYS = {"chat", "user", "text", "reply_to", "thread", "mention", "update", "edit"}
+CONTROL_KEYS = {"chat", "user", "text", "reply_to", "thread", "mention", "update", "edit", "business"}
 
 
 class BotAccount:
@@ -58,6 +62,10 @@ class BotAccount:
         self.commands: dict[str, list[Json]] = {}
         self.calls: Counter[str] = Counter()
         self.connections: dict[str, Json] = {}
+        self.files: set[str] = set()
+        self.flood: Flood | None = None
+        self.strict_polls = False
+        self._asked: tuple[int, float] = (0, float("-inf"))
         self.webhook: Json = {}
         self.arrived = asyncio.Event()
         self._ids = ids
@@ -99,6 +107,8 @@ class BotAccount:
             raise Refused(WEBHOOK_CONFLICT, 409)
         self._poll = mine = self._poll + 1
         self.interrupt()
+        if self.strict_polls:
+            limit = await self._patience(offset, limit, timeout)
         self.confirm(offset)
         deadline = time.monotonic() + timeout
         while not self.updates and (left := deadline - time.monotonic()) > 0:
@@ -111,6 +121,15 @@ class BotAccount:
             if self.webhook:
                 raise Refused(WEBHOOK_CONFLICT, 409)
         return self.updates[:limit]
+
+    async def _patience(self, offset: int, limit: int, timeout: float) -> int:
+        """What the server does with those who ask for the same again at once: one update, or a pause of 3 s."""
+        asked, at = self._asked
+        since = time.monotonic() - at
+        self._asked = (offset, time.monotonic())
+        if asked == offset and since < 3.0 and timeout < 3.0:
+            await asyncio.sleep(3.0)
+        return 1 if asked == offset and since < 0.5 else limit
 
     # --- people ----------------------------------------------------------------------------------------------
 
@@ -132,11 +151,26 @@ class BotAccount:
             self.threads.add((chat["id"], int(body["thread"])))
         message |= self._replied(body, chat) | self._content(body)
         self.messages[chat["id"], message["message_id"]] = message
+        kind = "business_message" if body.get("business") else "message"
+        if body.get("business"):
+            message["business_connection_id"] = str(body["business"])
         if body.get("edit"):
-            self.push({"edited_message": {**message, "edit_date": int(time.time())}})
+            self.push({f"edited_{kind}": {**message, "edit_date": int(time.time())}})
         else:
-            self.push({"message": message})
+            self.push({kind: message})
         return int(message["message_id"])
+
+    def connect(self, id_: str, user: int, enabled: bool, can_reply: bool) -> None:
+        """Somebody lets the bot answer for their account, or changes what it may."""
+        self.connections[id_] = {
+            "id": id_,
+            "user": {"id": user, "is_bot": False, "first_name": "Owner"},
+            "user_chat_id": user,
+            "date": int(time.time()),
+            "is_enabled": enabled,
+            "rights": {"can_reply": True} if can_reply else {},
+        }
+        self.push({"business_connection": self.connections[id_]})
 
     def _chat(self, body: Json, user: Json) -> Json:
         given = body.get("chat") or {"id": user["id"]}
@@ -199,6 +233,16 @@ class BotAccount:
             raise Refused("Forbidden: bot was blocked by the user", 403)
         return self.chats[number]
 
+    def known_business(self, id_: Any) -> None:
+        """Refuse to write for an account that is not connected, or does not allow it."""
+        if not id_:
+            return
+        connection = self.connections.get(str(id_))
+        if connection is None or not connection["is_enabled"]:
+            raise Refused("Bad Request: BUSINESS_CONNECTION_INVALID")
+        if not connection["rights"].get("can_reply"):
+            raise Refused("Bad Request: not enough rights to write for the account")
+
     def known_thread(self, chat: Json, thread: Any) -> int | None:
         """The topic to post in. General (1) is written by omission; naming it is an error."""
         if thread in (None, "", 0, "0"):
@@ -217,8 +261,18 @@ class BotAccount:
             return None
         raise Refused("Bad Request: message to be replied not found")
 
-    def say(self, kind: str, chat: Json, thread: int | None, reply_to: int | None, content: Json) -> Json:
-        """Store what the bot posted and note it under `sent`; returns the Message."""
+    def say(
+        self,
+        kind: str,
+        chat: Json,
+        thread: int | None,
+        reply_to: int | None,
+        content: Json,
+        business: str | None = None,
+    ) -> Json:
+        """Store what the bot posted and note it under `sent`; returns the Message. What it says for somebody's
+        account comes back as an update.
+        """
         message: Json = {
             "message_id": next(self._ids),
             "from": self.user(),
@@ -231,7 +285,12 @@ class BotAccount:
         if reply_to is not None:
             message["reply_to_message"] = self.messages[chat["id"], reply_to]
         self.messages[chat["id"], message["message_id"]] = message
-        self.note(kind, chat, thread, id=message["message_id"], reply_to=reply_to, **content)
+        noted = {**content, "business": business} if business else content
+        self.note(kind, chat, thread, id=message["message_id"], reply_to=reply_to, **noted)
+        if business:
+            message |= {"business_connection_id": business, "sender_business_bot": self.user()}
+            message["from"] = self.connections[business]["user"]
+            self.push({"business_message": message})
         return message
 
     def note(self, kind: str, chat: Json, thread: int | None, **fields: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,10 +85,11 @@ class WebhookSender:
                 wait = min(float(asked), 3600.0) if asked.isdigit() else 0.0
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             trouble, wait = f"Connection failed: {type(error).__name__}", 0.0
-        hook["trouble"] = {"last_error_message": trouble}
+        hook["trouble"] = {"last_error_date": int(time.time()), "last_error_message": trouble}
         return wait
 
 
 def _chat(update: Json) -> Any:
-    message = update.get("message") or update.get("edited_message") or {}
+    kinds = ("message", "edited_message", "business_message", "edited_business_message")
+    message: Any = next((update[kind] for kind in kinds if update.get(kind)), {})
     return (message.get("chat") or {}).get("id") if isinstance(message, dict) else None

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from aiohttp import web
-from telegram import Bot, BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters
+from telegram import Bot, BotCommand, LinkPreviewOptions, MessageEntity, ReplyParameters, Update
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, RetryAfter
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
+from gateway.sandbox.telegram_limits import Sessions
 from tests.platforms.fake_host import until
 
 TOKEN = "42:abc"
@@ -251,3 +252,104 @@ async def test_a_webhook_gets_each_update_until_it_takes_it_and_in_order(sandbox
 async def test_a_webhook_needs_tls_and_one_of_four_ports(bot: Bot, url: str) -> None:
     with pytest.raises(BadRequest, match="Bad webhook"):
         await bot.set_webhook(url)
+
+
+async def control(sandbox: Sandbox, what: str, **body: object) -> None:
+    url = f"{sandbox.url}/_control/telegram/{TOKEN}/{what}"
+    async with aiohttp.ClientSession() as http, http.post(url, json=body) as answer:
+        assert 200 == answer.status
+
+
+async def test_a_picture_that_somebody_sent_can_be_downloaded(sandbox: Sandbox, bot: Bot) -> None:
+    await say(sandbox, photo=True, caption="look")
+    (update,) = await bot.get_updates()
+    file = await bot.get_file(update.message.photo[-1].file_id)
+    url = f"{sandbox.url}/file/bot{TOKEN}/photos"
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(f"{url}/{file.file_path.rpartition('/')[2]}") as good,
+        http.get(f"{url}/other.png") as bad,
+    ):
+        content = await good.read()
+
+    assert (b"\x89PNG", file.file_size) == (content[:4], len(content))
+    assert 404 == bad.status
+
+
+async def test_a_bot_answers_for_a_connected_account_and_hears_itself(sandbox: Sandbox, bot: Bot) -> None:
+    await control(sandbox, "business", id="c1", user=99)
+    await say(sandbox, text="hi", business="c1")
+    connected, asked = await bot.get_updates(allowed_updates=Update.ALL_TYPES)
+    await bot.send_message(7, "hello", business_connection_id="c1")
+    (echo,) = await bot.get_updates(offset=asked.update_id + 1)
+
+    assert (99, True) == (
+        connected.business_connection.user.id,
+        connected.business_connection.rights.can_reply,
+    )
+    assert ("c1", "hi") == (asked.business_message.business_connection_id, asked.business_message.text)
+    assert (99, bot.id) == (
+        echo.business_message.from_user.id,
+        echo.business_message.sender_business_bot.id,
+    )
+    assert 99 == (await bot.get_business_connection("c1")).user.id
+
+
+@pytest.mark.parametrize(
+    ("connection", "words"),
+    [({"can_reply": False}, "(?i)not enough rights"), ({"enabled": False}, "(?i)connection_invalid")],
+)
+async def test_a_bot_writes_for_an_account_only_as_far_as_it_may(
+    sandbox: Sandbox, bot: Bot, connection: dict, words: str
+) -> None:
+    await say(sandbox, text="hi")
+    await control(sandbox, "business", id="c1", user=99, **connection)
+
+    with pytest.raises(BadRequest, match=words):
+        await bot.send_message(7, "hello", business_connection_id="c1")
+
+
+async def test_a_draft_is_for_private_chats(sandbox: Sandbox, bot: Bot) -> None:
+    await say(sandbox, text="hi")
+    await say(sandbox, text="hi", chat={"id": -5})
+    await bot.send_message_draft(7, 1, "Hel")
+    with pytest.raises(BadRequest, match="private"):
+        await bot.send_message_draft(-5, 1, "Hel")
+
+    assert [("draft", "Hel", 1)] == [(i["kind"], i["text"], i["draft"]) for i in sandbox.telegram.sent(TOKEN)]
+
+
+@pytest.mark.filterwarnings("ignore:.*timedelta")
+async def test_flood_control_refuses_a_burst_to_one_chat_and_tells_how_long(
+    sandbox: Sandbox, bot: Bot
+) -> None:
+    await say(sandbox, text="hi")
+    await say(sandbox, text="hi", user={"id": 8})
+    await control(sandbox, "limits", flood=True)
+    for _ in range(3):
+        await bot.send_message(7, "x")
+
+    with pytest.raises(RetryAfter, match="3"):
+        await bot.send_chat_action(7, "typing")
+    await bot.send_message(8, "another chat")
+
+
+@pytest.mark.filterwarnings("ignore:.*timedelta")
+async def test_new_sessions_are_counted(sandbox: Sandbox, bot: Bot) -> None:
+    sandbox.telegram.sessions = Sessions((2, 60.0))
+    await bot.get_me()
+    await Bot("43:x", base_url=f"{sandbox.url}/bot").get_me()
+
+    with pytest.raises(RetryAfter):
+        await Bot("44:x", base_url=f"{sandbox.url}/bot").get_me()
+    await bot.get_me()
+
+
+async def test_an_impatient_poller_gets_one_update_at_a_time(sandbox: Sandbox, bot: Bot) -> None:
+    await control(sandbox, "limits", strict_polls=True)
+    for text in ("one", "two"):
+        await say(sandbox, text=text)
+    first = await bot.get_updates(timeout=5)
+    again = await bot.get_updates(timeout=5)
+
+    assert [2, 1] == [len(first), len(again)]
