@@ -190,6 +190,8 @@ class FakeAdapter:
         self.shown: list[str] = []
         self.typing_error: Exception | None = None
         self.sending = self.most_sending = 0
+        self.host: Host | None = None
+        self._receipts: dict[str, Receipt] = {}
         self._errors: defaultdict[str, deque[Exception]] = defaultdict(deque)
 
     def fail(self, *errors: Exception, to: str = "c1") -> None:
@@ -201,11 +203,14 @@ class FakeAdapter:
         return [delivery.part.text for delivery in self.sent]
 
     async def run(self, host: Host) -> None:
+        self.host = host
         host.ready(f"fake {self.bot}")
         await asyncio.Event().wait()
 
     async def send(self, delivery: Delivery) -> Receipt:
         self.tried.append(delivery)
+        if self.host is None:
+            raise Transient("not running", scope="channel")
         self.sending += 1
         self.most_sending = max(self.most_sending, self.sending)
         try:
@@ -215,8 +220,11 @@ class FakeAdapter:
         errors = self._errors[delivery.address.to]
         if errors:
             raise errors.popleft()
+        if self.idempotent and delivery.id in self._receipts:
+            return self._receipts[delivery.id]
         self.sent.append(delivery)
-        return Receipt(platform_ids=(f"p{len(self.sent)}",))
+        self._receipts[delivery.id] = Receipt(platform_ids=(f"p{len(self.sent)}",))
+        return self._receipts[delivery.id]
 
     async def typing(self, address: Address) -> None:
         self.shown.append(address.to)
@@ -247,12 +255,15 @@ class BrokenRenderer:
 class FakePlatform:
     """`ports.Platform`, with nothing behind it."""
 
-    def __init__(self, name: PlatformName = "telegram") -> None:
+    def __init__(self, name: PlatformName = "telegram", *, idempotent: bool = False) -> None:
         self.name: PlatformName = name
         self.renderer = LineRenderer()
+        self.adapters: list[FakeAdapter] = []
+        self._idempotent = idempotent
 
     def adapter(self, bot: str, section: Any) -> FakeAdapter:
-        return FakeAdapter(bot)
+        self.adapters.append(FakeAdapter(bot, idempotent=self._idempotent))
+        return self.adapters[-1]
 
     def routes(self, fleet: Fleet) -> Sequence[Any]:
         return []

@@ -9,6 +9,7 @@ from tests.clock import FakeClock
 
 for part in ("", "_inbox", "_kit", "_letters", "_outbox", "_reading", "_turns", "_upkeep"):
     pytest.register_assert_rewrite(f"tests.contracts.journal{part}")
+pytest.register_assert_rewrite("tests.contracts.adapter")
 
 from tests.contracts.journal_kit import Desk  # noqa: E402 - its asserts are to be rewritten
 

@@ -31,6 +31,7 @@ from gateway.ports import Journal, Lease, Renderer
 from gateway.settings.models import Bot, Settings
 from tests.clock import FakeClock, settle
 from tests.fakes import Facts, FakeAdapter, FakeCompletions, LineRenderer
+from tests.platforms.fake_host import FakeHost
 
 REPLICA = "12345678-1234-1234-1234-123456789abc"
 CHANNEL = Channel(bot="shop", platform="telegram")
@@ -145,7 +146,8 @@ class Works:
     async def delivering(self, channel: Channel = CHANNEL, **options: Any) -> AsyncIterator[Courier]:
         async with self.journal.hold(f"channel/{channel}") as lease:
             courier = self.courier(channel, lease, **options)
-            async with started(courier.run()):
+            host = FakeHost(channel.bot, channel.platform)
+            async with started(self.adapter.run(host)), started(courier.run()):
                 yield courier
 
     def courier(self, channel: Channel, lease: Lease, **options: Any) -> Courier:
