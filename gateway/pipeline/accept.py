@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import Transient
-from gateway.messages import Accepted, Arrival, Channel, Part, Said, TextName, Unreadable
+from gateway.messages import Accepted, Arrival, Channel, Part, Said, TextName, Unreadable, decode, encode
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.policy.access import People, Rules, judge
@@ -71,7 +73,7 @@ class Acceptor:
             return []
         if any(isinstance(arrival, Said) and arrival.answer_with == "greeting" for arrival in arrivals):
             await self._warm(bot)
-        intakes = [self._intake(channel, bot, arrival) for arrival in arrivals]
+        intakes = [self._intake(channel, bot, writable(arrival)) for arrival in arrivals]
         outcomes = await self._journal.accept(intakes)
         for intake, accepted in zip(intakes, outcomes, strict=True):
             self._tell(channel, intake, accepted)
@@ -145,6 +147,16 @@ class Acceptor:
             self._observer(Noted(event="update.quarantined", level="warning", fields=fields))
         elif isinstance(arrival, Said) and accepted.outcome == "accepted":
             self._presence.begin(arrival.key, arrival.address, accepted.id)
+
+
+def writable(arrival: Arrival) -> Arrival:
+    """Replace halves of surrogate pairs: JSON may hold them, no journal can, and one must not keep out its batch."""
+    try:
+        encode(arrival)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(arrival), ensure_ascii=False)
+        return decode(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"), type(arrival))
+    return arrival
 
 
 def rules(bot: Bot, platform: str) -> Rules:

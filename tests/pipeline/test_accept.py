@@ -281,3 +281,11 @@ def test_ids_of_an_organisation_share_their_beginning_and_nothing_else():
     assert len(ids) == 1000
     assert {id_[:5] for id_ in ids} == {f"{tag('acme')}-"}
     assert tag("acme") != tag("globex")
+
+
+async def test_half_a_character_keeps_no_message_out(works: Works):
+    """JSON may hold halves of surrogate pairs, which nothing can write down."""
+    (accepted,) = await works.accept(works.said("half \ud83d of", context={"name": "\udc00"}))
+
+    assert accepted.outcome == "accepted"
+    assert (await works.journal.message(accepted.id)).text == "half � of"
