@@ -1,6 +1,7 @@
 """The signed webhook: a server asks a replica, and reads the answer in the same request or later.
 
 Requests are signed as Standard Webhooks 1.0 has it; `webhook-id` is the idempotency key.
+Answers can be sent to an address of the customer's, signed the same way.
 """
 
 from __future__ import annotations
@@ -22,17 +23,20 @@ __all__ = ["WebhookAdapter", "WebhookPlatform", "WebhookRenderer", "platform"]
 
 
 class WebhookPlatform:
-    """All webhooks: one set of routes."""
+    """All webhooks: one set of routes. A bot's second adapter in one process is a restart or a reload, by a person."""
 
     name: PlatformName = "webhook"
 
     def __init__(self, base_url: str | None) -> None:
         self.renderer = WebhookRenderer()
-        self._base_url = base_url
+        self._base_url = (base_url or "").rstrip("/")
+        self._known: set[str] = set()
         self._stopping = asyncio.Event()
 
     def adapter(self, bot: str, section: WebhookSettings) -> WebhookAdapter:
-        return WebhookAdapter(bot, section.secret)
+        forgiving = bot in self._known
+        self._known.add(bot)
+        return WebhookAdapter(bot, section, base_url=self._base_url, forgiving=forgiving)
 
     def routes(self, fleet: Fleet) -> Sequence[web.RouteDef]:
         return Hooks(fleet, self._base_url, self._stopping).routes()

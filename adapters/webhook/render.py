@@ -10,6 +10,7 @@ from adapters.tree import tree
 from gateway.messages import AcceptOutcome, Address, Life, Part, Reply, TextName
 
 Status: TypeAlias = Literal["queued", "asking", "answered", "failed", "expired", "busy"]
+PATH = "/v1/hooks/{bot}/messages"
 OPEN: frozenset[str] = frozenset({"queued", "asking"})
 
 _STATUS: dict[str, Status] = {
@@ -30,6 +31,11 @@ class WebhookRenderer:
 
     def render(self, reply: Reply, address: Address, *, max_parts: int = 10) -> list[Part]:  # noqa: ARG002
         return [Part(text=reply.text, purpose=reply.purpose, notice=reply.notice)]
+
+
+def status_url(base_url: str, bot: str, message_id: str) -> str:
+    """Where to look; without a base URL, a path."""
+    return f"{base_url}{PATH.format(bot=bot)}/{message_id}"
 
 
 def is_open(life: Life) -> bool:

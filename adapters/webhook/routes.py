@@ -18,7 +18,6 @@ from adapters.webhook.waiting import wait_ended
 from gateway.messages import Life
 from gateway.ports import Fleet, Host
 
-_PATH = "/v1/hooks/{bot}/messages"
 _NOBODYS_KEYS = (bytes(32),)
 """Stand in for an unknown bot's, so that its refusal costs the same work."""
 
@@ -26,14 +25,13 @@ _NOBODYS_KEYS = (bytes(32),)
 class Hooks:
     """The routes of all bots. `stopping` lets waiting callers go."""
 
-    def __init__(self, fleet: Fleet, base_url: str | None, stopping: asyncio.Event) -> None:
-        self._fleet, self._stopping = fleet, stopping
-        self._base_url = (base_url or "").rstrip("/")
+    def __init__(self, fleet: Fleet, base_url: str, stopping: asyncio.Event) -> None:
+        self._fleet, self._base_url, self._stopping = fleet, base_url, stopping
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.post(_PATH, answering(self.ask)),
-            web.get(_PATH + "/{id}", answering(self.look), allow_head=False),
+            web.post(render.PATH, answering(self.ask)),
+            web.get(render.PATH + "/{id}", answering(self.look), allow_head=False),
         ]
 
     async def ask(self, request: web.Request) -> web.Response:
@@ -83,6 +81,6 @@ class Hooks:
         return host, body
 
     def _answer(self, host: Host, life: Life, headers: Mapping[str, str] | None = None) -> web.Response:
-        url = f"{self._base_url}{_PATH.format(bot=host.bot)}/{life.id}"
+        url = render.status_url(self._base_url, host.bot, life.id)
         body = render.answer(life, url, host.text)
         return answer(body, 202 if render.is_open(life) else 200, headers=headers)

@@ -30,7 +30,6 @@ NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("bots.*.web.stream", lambda stream: stream == "on"),
     ("bots.*.web.proof_of_work", lambda work: work != "off"),
     ("bots.*.web.identity_secret", bool),
-    ("bots.*.webhook.callback_url", bool),
 )
 
 JOURNALS_NOT_YET = ("valkey", "redis")
