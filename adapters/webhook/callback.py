@@ -8,6 +8,7 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Callable, Sequence
 from typing import Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -83,16 +84,18 @@ def _seconds(retry_after: str | None, now: float) -> float | None:
     return min(max(seconds, 0.0), LONGEST_PAUSE)
 
 
+def guard(url: str, allow: Sequence[str]) -> Guard:
+    """Where a callback may lead: to public addresses over TLS, and into the networks in `allow`."""
+    return Guard(allow, public=urlsplit(url).scheme == "https")
+
+
 class Endpoint:
-    """The configured URL, open while the channel runs. http only into the networks in `allow`."""
+    """The configured URL, open while the channel runs."""
 
     def __init__(self, url: str, allow: Sequence[str]) -> None:
         self._url = url
-        connector = aiohttp.TCPConnector(
-            socket_factory=Guard(allow, public=url.startswith("https:")), limit=0
-        )
         self._session = aiohttp.ClientSession(
-            connector=connector,
+            connector=aiohttp.TCPConnector(socket_factory=guard(url, allow), limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "Sensay-Gateway"},
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),

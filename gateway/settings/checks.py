@@ -28,6 +28,7 @@ def check(root: Node, report: Report) -> None:
     _unique([bot for bot in each if bot.get("web")], "replica", "has a web channel already in", report)
     for bot in each:
         _public_address(root, bot, report)
+        _callback(bot, report)
 
 
 def _listeners(root: Node, report: Report) -> None:
@@ -92,6 +93,13 @@ def _public_address(root: Node, bot: Node, report: Report) -> None:
         report.problem(images.at, images.path, "signed_url needs server.public.base_url")
     if mode and mode.text == "webhook" and not (url or "").startswith("https://"):
         report.problem(mode.at, mode.path, "webhook needs an https server.public.base_url")
+
+
+def _callback(bot: Node, report: Report) -> None:
+    """Plain http goes only where the operator knows the network; the adapter's sockets see to it."""
+    url, allow = bot.get("webhook.callback_url"), bot.get("webhook.callback_allow")
+    if url and (url.text or "").lower().startswith("http:") and not (allow and allow.items):
+        report.problem(url.at, url.path, "must be https, unless callback_allow names its network")
 
 
 def advice(settings: Settings) -> Iterator[str]:

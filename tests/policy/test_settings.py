@@ -600,6 +600,10 @@ server:
         + "    telegram: {token: t, mode: webhook}\nserver: {public: {base_url: 'http://localhost:8080'}}\n",
         ["5:32: bots.a.telegram.mode: webhook needs an https server.public.base_url"],
     ),
+    "a callback without TLS": (
+        ONE + f"    webhook: {{secret: {WHSEC}, callback_url: 'http://a.example', callback_allow: []}}\n",
+        ["5:77: bots.a.webhook.callback_url: must be https, unless callback_allow names its network"],
+    ),
     "origins": (
         ONE
         + """\
@@ -885,6 +889,12 @@ bots:
     web: {{consent: true, stream: on, proof_of_work: auto, identity_secret: s}}
     webhook: {{secret: {WHSEC}, callback_url: 'https://a.example/hook?x=1'}}
 """
+
+
+def test_a_callback_inside_a_network_that_is_named_needs_no_tls(tmp_path: Path) -> None:
+    hook = f"{{secret: {WHSEC}, callback_url: 'http://10.1.2.3/x', callback_allow: [10.0.0.0/8]}}"
+
+    assert read(tmp_path, ONE + f"    webhook: {hook}\n").settings.bots["a"].webhook
 
 
 def test_what_is_set_and_not_there_yet_is_warned_of(tmp_path: Path) -> None:

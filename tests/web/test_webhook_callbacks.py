@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import formatdate
+from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any
 
@@ -338,6 +339,13 @@ async def test_a_public_address_is_not_called_without_tls():
     async with Endpoint("http://1.1.1.1/", ["10.0.0.0/8"]) as endpoint:
         with pytest.raises(Transient, match=r"1\.1\.1\.1 is not a public address"):
             await endpoint.post(b"{}", {})
+
+
+@pytest.mark.parametrize(
+    ("url", "public"), [("https://a.example", True), ("HTTPS://a.example", True), ("http://a.example", False)]
+)
+def test_the_internet_is_reached_over_tls_only(url: str, public: bool):
+    assert public is callback.guard(url, ()).permits(ip_address("8.8.8.8"))
 
 
 async def test_a_proxy_in_the_environment_is_not_used(world: World, monkeypatch: pytest.MonkeyPatch):
