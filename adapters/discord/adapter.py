@@ -4,171 +4,212 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import io
-import logging
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
+import aiohttp
 import discord
-import yarl
-from discord.gateway import DiscordWebSocket
+import structlog
 from discord.http import Route
 
 from adapters.discord import limits
-from adapters.discord.connection import CLOSE_TIMEOUT, Connection
+from adapters.discord.breaker import Breaker, Muted, Tokens
+from adapters.discord.catchup import CatchUp
+from adapters.discord.commands import register
+from adapters.discord.connection import CLOSE_TIMEOUT, Bot, Connection
 from adapters.discord.convert import Me
 from adapters.discord.directory import Directory
-from adapters.discord.errors import refuses_reference, translate
+from adapters.discord.errors import refused_token, translate
+from adapters.discord.gate import Gate
+from adapters.discord.health import Health
 from adapters.discord.inbox import Inbox
-from adapters.discord.render import DiscordRenderer
-from gateway.errors import Transient
-from gateway.messages import Address, Delivery, PlatformName, Receipt
-from gateway.ports import Fleet, Host
-from gateway.settings.models import DiscordServer, DiscordSettings, Settings
+from adapters.discord.interactions import Interactions
+from adapters.discord.outgoing import Outgoing
+from adapters.discord.responses import Responses
+from adapters.discord.starts import Starts
+from gateway.errors import Misconfigured, Transient
+from gateway.messages import Address, Delivery, Facts, Receipt
+from gateway.ports import Host
+from gateway.settings.models import DiscordSettings
 
-SEND_TIMEOUT = 20.0
-TYPING_TIMEOUT = 5.0
+_log = structlog.get_logger()
+
 LOGIN_TIMEOUT = 30.0
 HEARTBEAT_TIMEOUT = 60.0
 MAX_RATELIMIT_WAIT = 30.0
 """A longer wait is handed back, so that it survives a restart."""
-NONCE_LENGTH = 25
+
+
+@dataclass
+class Shared:
+    """What the bots of a process have in common: one address, one pace of new sessions, one session for callbacks."""
+
+    identifies: limits.Pacer = field(default_factory=limits.identifies)
+    breaker: Breaker = field(default_factory=Breaker)
+    tokens: Tokens = field(default_factory=Tokens)
+    _http: aiohttp.ClientSession | None = None
+
+    def http(self) -> aiohttp.ClientSession:
+        if self._http is None or self._http.closed:
+            self._http = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._http
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.close()
 
 
 class DiscordAdapter:
-    """One bot on Discord. `run` may be called again after it has ended; `send` and `typing` need it running."""
+    """One bot on Discord. `run` may be called again after it has ended; `send` and `typing` need it running.
 
-    idempotent = True  # a part carries a nonce that Discord knows for minutes
+    A repeated part shows once: a message carries a nonce that Discord knows for minutes, an edit is an edit, and a
+    follow-up is looked for first. Only where the bot is no member may a follow-up whose fate is unknown show twice.
+    """
+
+    idempotent = True
     typing_every = 8.0
 
-    def __init__(self, bot: str, section: DiscordSettings, identifies: limits.Pacer) -> None:
+    def __init__(self, bot: str, section: DiscordSettings, shared: Shared) -> None:
         self.bot = bot
         self._section = section
-        self._identifies = identifies
-        self._sends = limits.sends()
-        self._client: discord.Client | None = None
-        self._host: Host | None = None
+        self._shared = shared
+        self._muted = Muted()
+        self._outgoing: Outgoing | None = None
 
     async def run(self, host: Host) -> None:
         """Serve until cancelled. Raises Misconfigured (token, intent) or Transient (no answer to the login)."""
-        client = discord.Client(
-            intents=_intents(self._section),
-            allowed_mentions=discord.AllowedMentions.none(),
-            max_messages=None,
-            member_cache_flags=discord.MemberCacheFlags.none(),
-            chunk_guilds_at_startup=False,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            max_ratelimit_timeout=MAX_RATELIMIT_WAIT,
-        )
+        health = Health(host)
+        gate = Gate(host.clock, self._shared.breaker, health)
+        client = _client(self._section, gate)
         try:
-            await self._login(client)
-            self._client, self._host = client, host
-            await self._serve(client, host)
-        finally:
-            self._client = None
-            await client.close()
-
-    async def _login(self, client: discord.Client) -> None:
-        try:
-            async with asyncio.timeout(LOGIN_TIMEOUT):
-                await client.login(self._section.token.get_secret_value())
-        except Exception as error:
-            raise translate(error, "login") from error
-
-    async def _serve(self, client: discord.Client, host: Host) -> None:
-        assert client.user is not None
-        me = Me(bot=self.bot, id=str(client.user.id), name=client.user.name)
-        listening = self._section.groups.mode in ("listen", "open")
-        inbox = Inbox(host, me, Directory(client, host.clock), listening=listening)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(inbox.run())
-                await Connection(client, host, inbox, self._identifies).serve()
+            await self._login(client, host, gate)
+            await _Run(self, client, host, gate, health).serve()
         except BaseExceptionGroup as errors:
             first = errors.exceptions[0]
             raise first from first.__cause__
         finally:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_TIMEOUT):
-                    await inbox.remember()
+            self._outgoing = None
+            await client.close()
+
+    async def _login(self, client: discord.Client, host: Host, gate: Gate) -> None:
+        token, now = self._section.token.get_secret_value(), host.clock.monotonic()
+        if not self._shared.tokens.may_try(token, now):
+            raise refused_token("login")
+        await gate.enter("reply")
+        try:
+            async with asyncio.timeout(LOGIN_TIMEOUT):
+                await client.login(token)
+        except Exception as error:
+            judged = translate(error, "login")
+            if isinstance(judged, Misconfigured):
+                self._shared.tokens.refused(token, now)
+            raise gate.judged(judged) from error
+        self._shared.tokens.accepted(token)
 
     async def send(self, delivery: Delivery) -> Receipt:
-        """Send one part. Safe to repeat: its nonce comes from its id, and Discord makes no second message of it."""
-        client, host = self._running()
-        wait = self._sends.reserve(host.clock.monotonic())
-        if wait > 0:
-            await host.clock.sleep(wait)
-        try:
-            message = await self._create(client, delivery, reference=_reference(delivery))
-        except Exception as error:
-            raise translate(error, "create_message") from error
-        return Receipt(platform_ids=(str(message.id),))
-
-    async def _create(
-        self, client: discord.Client, delivery: Delivery, reference: discord.MessageReference | None
-    ) -> discord.Message:
-        """Post it. What cannot be quoted (gone, a notice, no right to read history) is answered without."""
-        document = delivery.part.payload.get("document")
-        extra: dict[str, Any] = {} if reference is None else {"reference": reference}
-        if document is None:
-            extra["content"] = delivery.part.text
-        else:
-            data = io.BytesIO(document["content"].encode())
-            extra["file"] = discord.File(data, filename=document["filename"])
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT):
-                return await _channel(client, delivery.address).send(
-                    nonce=nonce(delivery.id), suppress_embeds=True, **extra
-                )
-        except discord.HTTPException as error:
-            if reference is None or not refuses_reference(error):
-                raise
-        return await self._create(client, delivery, reference=None)
+        """Send one part."""
+        return await self._running().send(delivery)
 
     async def typing(self, address: Address) -> None:
         """Show for about ten seconds that an answer is coming."""
-        client, _ = self._running()
-        async with asyncio.timeout(TYPING_TIMEOUT):
-            await _channel(client, address).typing()
+        await self._running().typing(address)
 
-    def _running(self) -> tuple[discord.Client, Host]:
-        if self._client is None or self._host is None:
+    def _running(self) -> Outgoing:
+        if self._outgoing is None:
             raise Transient("the bot is not connected", scope="channel")
-        return self._client, self._host
+        return self._outgoing
 
 
-class DiscordPlatform:
-    """What the bots of a process share: where Discord is, and the pace of new sessions."""
+class _Run:
+    """One run: everything that begins with a login and ends with it. Implements `connection.Reader`."""
 
-    name: PlatformName = "discord"
+    def __init__(
+        self, adapter: DiscordAdapter, client: discord.Client, host: Host, gate: Gate, health: Health
+    ) -> None:
+        assert client.user is not None
+        self._adapter, self._client, self._host = adapter, client, host
+        self._gate, self._health = gate, health
+        section, shared = adapter._section, adapter._shared  # noqa: SLF001 - a part of the adapter
+        self._section = section
+        self._me = Me(
+            bot=adapter.bot,
+            id=str(client.user.id),
+            name=client.user.name,
+            threads=section.threads == "auto",
+        )
+        self._listening = section.groups.mode in ("listen", "open") or self._me.threads
+        responses = Responses(shared.http, Route.BASE, client.http.user_agent, gate)
+        self._interactions = Interactions(host, self._me, responses)
+        self._outgoing = Outgoing(
+            client,
+            host.clock,
+            gate,
+            responses,
+            self._interactions,
+            adapter._muted,  # noqa: SLF001 - as above
+        )
+        self._starts = Starts(client.http, host, gate, health, shared.identifies)
+        self._group = asyncio.TaskGroup()
+        self._catch_up: CatchUp | None = None
 
-    def __init__(self, server: DiscordServer) -> None:
-        # class attributes of the library: there is no setting of a client for them
-        Route.BASE = server.api_url.rstrip("/")
-        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(server.gateway_url)
-        _hush()
-        self.renderer = DiscordRenderer()
-        self._identifies = limits.identifies()
+    async def serve(self) -> None:
+        """Until cancelled."""
+        shards = await self._shards()
+        self._health.expect(str(self._client.user), [f"shard {shard}" for shard in range(shards)])
+        directory = Directory(self._client, self._host.clock, self._gate)
+        self._catch_up = CatchUp(
+            self._client, self._host.clock, self._gate, self._me, shards=shards, listening=self._listening
+        )
+        bot = Bot(self._client, self._host, self._health, self._starts, shards)
+        inboxes = [
+            Inbox(
+                self._host, self._me, directory, listening=self._listening, name=_session_name(shard, shards)
+            )
+            for shard in range(shards)
+        ]
+        self._adapter._outgoing = self._outgoing  # noqa: SLF001 - from here on it can send
+        try:
+            async with self._group as group:
+                group.create_task(
+                    register(self._client, self._host, self._gate, wanted=self._section.commands)
+                )
+                for shard, inbox in enumerate(inboxes):
+                    group.create_task(inbox.run())
+                    group.create_task(Connection(bot, inbox, self, shard).serve())
+        finally:
+            await self._interactions.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT):
+                    for inbox in inboxes:
+                        await inbox.remember()
 
-    def adapter(self, bot: str, section: DiscordSettings) -> DiscordAdapter:
-        return DiscordAdapter(bot, section, self._identifies)
+    async def _shards(self) -> int:
+        """As configured, or as Discord recommends; more than one are told the library, too."""
+        shards = self._section.shards or await self._starts.shards()
+        if shards > 1:
+            self._client.shard_count = self._client._connection.shard_count = shards  # noqa: SLF001 - no other way
+        return shards
 
-    def routes(self, fleet: Fleet) -> Sequence[Any]:  # noqa: ARG002 - interactions over HTTP are not offered
-        return []
+    def interaction(self, data: Facts) -> None:
+        self._interactions.take(data)
 
-    async def close(self) -> None:
-        """Nothing outlives the runs."""
-
-
-def platform(settings: Settings) -> DiscordPlatform:
-    """Make the platform of this process."""
-    return DiscordPlatform(settings.platforms.discord)
+    def renewed(self, shard: int, inbox: Inbox, since: int) -> None:
+        assert self._catch_up is not None
+        self._group.create_task(self._catch_up.run(shard, inbox, since))
 
 
-def nonce(delivery_id: str) -> str:
-    """The same for the same part of the same reply, in every process and after every restart."""
-    return hashlib.sha256(delivery_id.encode()).hexdigest()[:NONCE_LENGTH]
+def _client(section: DiscordSettings, gate: Gate) -> discord.Client:
+    return discord.Client(
+        intents=_intents(section),
+        allowed_mentions=discord.AllowedMentions.none(),
+        max_messages=None,
+        member_cache_flags=discord.MemberCacheFlags.none(),
+        chunk_guilds_at_startup=False,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
+        max_ratelimit_timeout=MAX_RATELIMIT_WAIT,
+        http_trace=gate.trace(),
+    )
 
 
 def _intents(section: DiscordSettings) -> discord.Intents:
@@ -176,26 +217,5 @@ def _intents(section: DiscordSettings) -> discord.Intents:
     return discord.Intents(guild_messages=True, dm_messages=True, message_content=section.message_content)
 
 
-def _channel(client: discord.Client, address: Address) -> discord.PartialMessageable:
-    return client.get_partial_messageable(int(address.data["channel_id"]))
-
-
-def _reference(delivery: Delivery) -> discord.MessageReference | None:
-    """Among others the first part quotes what it answers; alone with one person that would be noise."""
-    data = delivery.address.data
-    if delivery.index or not data.get("guild_id") or not data.get("message_id"):
-        return None
-    return discord.MessageReference(
-        message_id=int(data["message_id"]), channel_id=int(data["channel_id"]), fail_if_not_exists=False
-    )
-
-
-def _hush() -> None:
-    """No warnings of each client about voice and the guilds intent: both are left out on purpose."""
-    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
-    logging.getLogger("discord.state").addFilter(_about_guilds)
-    logging.getLogger("discord").setLevel(logging.INFO)  # below that it writes down what people say
-
-
-def _about_guilds(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("Guilds intent seems to be disabled")
+def _session_name(shard: int, shards: int) -> str:
+    return "session" if shards == 1 else f"session/{shard}of{shards}"

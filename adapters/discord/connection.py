@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol
 
 import aiohttp
 import discord
@@ -24,8 +25,9 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from adapters.discord import errors
 from adapters.discord.convert import MESSAGE_EVENTS
-from adapters.discord.inbox import Event, Inbox, Session, recall
-from adapters.discord.limits import Pacer
+from adapters.discord.health import Health
+from adapters.discord.inbox import Event, Inbox, Session
+from adapters.discord.starts import Starts
 from gateway.messages import Facts
 from gateway.ports import Host
 
@@ -42,6 +44,7 @@ STRIKES = 3
 RESUME_WAIT, IDENTIFY_WAIT = 5.0, 60.0
 KEEP_SESSION = 4000
 LOST_SESSION = {4007, 4009}
+_OTHER_EVENTS = ("INTERACTION_CREATE", "READY", "RESUMED")
 
 
 @dataclass(frozen=True)
@@ -80,28 +83,53 @@ class Attempts:
         return session, max(delay, 1.0 + 4.0 * jitter) if end.invalid else delay
 
 
+@dataclass(frozen=True)
+class Bot:
+    """What the connections of one bot share. `shards` is 1 for a bot that needs no more."""
+
+    client: discord.Client
+    host: Host
+    health: Health
+    starts: Starts
+    shards: int = 1
+
+
+class Reader(Protocol):
+    """Who else listens, besides the inbox. Neither may wait."""
+
+    def interaction(self, data: Facts) -> None: ...
+
+    def renewed(self, shard: int, inbox: Inbox, since: int) -> None:
+        """A new session began; what was said after `since` and before it was not heard."""
+        ...
+
+
 class Connection:
     """Serves until cancelled. Raises Misconfigured when a person has to act."""
 
-    def __init__(self, client: discord.Client, host: Host, inbox: Inbox, identifies: Pacer) -> None:
-        self._client, self._host, self._inbox, self._identifies = client, host, inbox, identifies
+    def __init__(self, bot: Bot, inbox: Inbox, reader: Reader, shard: int = 0) -> None:
+        self._bot, self._inbox, self._reader, self._shard = bot, inbox, reader, shard
+        self._client, self._host = bot.client, bot.host
+        self._part = f"shard {shard}"
         self._events: list[Event] = []
         self._heard = False
         self._position: Session | None = None
         # all parsers of the library are replaced: they fill unwanted caches and fail on what they do not know
-        client._connection.parsers = {  # noqa: SLF001 - the point where events arrive; a contract test guards it
-            name: partial(self._take, name) for name in (*MESSAGE_EVENTS, "READY", "RESUMED")
+        self._parsers: dict[str, Callable[..., Any]] = {
+            name: partial(self._take, name) for name in (*MESSAGE_EVENTS, *_OTHER_EVENTS)
         }
 
     async def serve(self) -> NoReturn:
         """Keep a connection."""
-        session = await recall(self._host)
+        session = await self._inbox.recall()
         attempts = Attempts()
         while True:
             await self._inbox.room()
             end = await self._once(session)
+            if session is None and not end.answered:
+                self._bot.starts.pace.refused()
             session, delay = attempts.after(end, session is not None, random.random())
-            self._host.degraded(f"reconnecting: {end.why}")
+            self._bot.health.trouble(self._part, f"reconnecting: {end.why}")
             _log.info(
                 "connection.ended",
                 bot=self._host.bot,
@@ -115,7 +143,7 @@ class Connection:
         """One connection from opening to its end."""
         clock = self._host.clock
         if session is None:
-            await clock.sleep(self._identifies.reserve(clock.monotonic(), random.random()))
+            await self._bot.starts.take(self._shard)
         self._heard, self._events, self._position = False, [], session
         started = clock.monotonic()
         end = await self._connect(session)
@@ -135,6 +163,7 @@ class Connection:
             return End(why, self._position if keep else None, invalid=not order.resume)
         except discord.ConnectionClosed as closed:
             if (fatal := errors.closed(closed.code)) is not None:
+                await self._bot.starts.doubt()
                 raise fatal from closed
             return End(f"closed with {closed.code}", self._position)
         except (OSError, aiohttp.ClientError) as error:
@@ -148,12 +177,14 @@ class Connection:
             await _close(socket)
 
     async def _open(self, session: Session | None) -> DiscordWebSocket:
+        shard = self._shard if self._bot.shards > 1 else None
         async with asyncio.timeout(CONNECT_TIMEOUT):
             if session is None:
                 # "initial": the library would wait 5 s before any other identify; the pace is ours
-                return await DiscordWebSocket.from_client(self._client, initial=True)
+                return await DiscordWebSocket.from_client(self._client, initial=True, shard_id=shard)
             return await DiscordWebSocket.from_client(
                 self._client,
+                shard_id=shard,
                 gateway=yarl.URL(session.url) if session.url else None,
                 session=session.id,
                 sequence=session.sequence,
@@ -161,6 +192,7 @@ class Connection:
             )
 
     async def _listen(self, socket: DiscordWebSocket) -> NoReturn:
+        socket._discord_parsers = self._parsers  # noqa: SLF001 - where events arrive; a contract test guards it
         while True:
             await socket.poll_event()
             self._host.beat()
@@ -184,9 +216,18 @@ class Connection:
     def _take(self, name: str, data: Facts) -> None:
         if name in MESSAGE_EVENTS:
             self._events.append((name, data))
-            return
+        elif name == "INTERACTION_CREATE":
+            self._reader.interaction(data)
+        else:
+            self._welcome(name)
+
+    def _welcome(self, name: str) -> None:
         self._heard = True
-        self._host.ready(str(self._client.user))
+        if name == "READY":
+            self._bot.starts.pace.welcomed()
+            if self._inbox.seen:
+                self._reader.renewed(self._shard, self._inbox, self._inbox.seen)
+        self._bot.health.well(self._part)
 
 
 class _Behind(Exception):

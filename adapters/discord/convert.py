@@ -24,12 +24,23 @@ from gateway.messages import (
 )
 
 MESSAGE_EVENTS = ("MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK")
-_EPOCH_MS = 1_420_070_400_000
+EPOCH_MS = 1_420_070_400_000
 _SAID_TYPES = (0, 19)
 """What people write; all other types are notices of Discord itself (joins, pins, boosts, thread starts)."""
 _REPLY = 19
-_THREADS = (10, 11, 12)
+THREADS = (10, 11, 12)
+_THREADABLE = (0, 5)
+"""Text and announcement channels."""
 _USER_MENTION = re.compile(r"<@!?(\d+)>")
+_IGNORABLE = (
+    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    r"\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff"
+)
+_NOTHING = re.compile(rf"[\s{_IGNORABLE}]*")
+_FLOOD = re.compile(rf"[{_IGNORABLE}]{{17,}}")
+"""More than any character or flag is made of."""
+_TITLE = 80
+_CONTEXT = 4000
 _NOT_TEXT = ("attachments", "sticker_items", "poll", "message_snapshots")
 
 
@@ -39,11 +50,16 @@ class Me(Value, frozen=True):
     bot: str
     id: str
     name: str = ""
+    threads: bool = False
+    """Conversations in channels get a thread each."""
 
 
 class Around(Value, frozen=True):
     """What is known of where a message was said; None where Discord has not told."""
 
+    kind: int | None = None
+    owned: bool = False
+    """A thread that the bot opened."""
     channel: str | None = None
     parent: str | None = None
     guild: str | None = None
@@ -54,8 +70,10 @@ def around(channel: Facts | None, guild: Facts | None, me: Me) -> Around:
     """Read Discord's channel and guild objects."""
     roles = guild.get("roles", ()) if guild else ()
     own = (str(role["id"]) for role in roles if (role.get("tags") or {}).get("bot_id") == me.id)
-    inside = channel is not None and channel.get("type") in _THREADS
+    inside = channel is not None and channel.get("type") in THREADS
     return Around(
+        kind=channel.get("type") if channel else None,
+        owned=channel is not None and inside and _text(channel.get("owner_id")) == me.id,
         channel=channel.get("name") if channel else None,
         parent=_text(channel.get("parent_id")) if channel and inside else None,
         guild=guild.get("name") if guild else None,
@@ -72,91 +90,114 @@ def may_concern(data: Facts, me: Me, *, listening: bool) -> bool:
 
 
 def convert(event: str, data: Facts, me: Me, where: Around | None = None) -> tuple[Arrival, ...]:
-    """One event → what the gateway is told; never raises: what cannot be read is handed on as it came."""
+    """One event → what the gateway is told; never raises: what cannot be read is handed on as it came.
+
+    `where` is None when nobody asked, and has no `kind` when Discord was asked and did not tell.
+    """
     try:
-        return _convert(event, data, me, where or Around())
+        return _convert(event, data, me, where)
     except Exception as error:  # noqa: BLE001 - a malformed payload must not cost the messages around it
-        return (_unreadable(event, data, me, error),)
+        return (unreadable(event, data, me, f"{type(error).__name__}: {error}"),)
 
 
-def _convert(event: str, data: Facts, me: Me, where: Around) -> tuple[Arrival, ...]:
+def _convert(event: str, data: Facts, me: Me, where: Around | None) -> tuple[Arrival, ...]:
     match event:
         case "MESSAGE_CREATE":
             return _said(data, me, where)
         case "MESSAGE_UPDATE":
             return _edited(data, me, where)
         case "MESSAGE_DELETE":
-            return (_deleted(data, me, data["id"]),)
+            return _deleted(data, me, data["id"])
         case "MESSAGE_DELETE_BULK":
-            return tuple(_deleted(data, me, identity) for identity in data["ids"])
+            return tuple(one for identity in data["ids"] for one in _deleted(data, me, identity))
         case _:
             return ()
 
 
-def _said(data: Facts, me: Me, where: Around) -> tuple[Arrival, ...]:
+def _said(data: Facts, me: Me, where: Around | None) -> tuple[Arrival, ...]:
     if not _by_a_person(data, me):
         return ()
+    asked, where = where is not None, where or Around()
     identity, channel, author = str(data["id"]), str(data["channel_id"]), data["author"]
     guild = _text(data.get("guild_id"))
     addressed = _addressed(data, me, where)
-    text = _words(data, me, where)
+    text = read(data, me, where)
     answer_with = None if text else _instead(data, addressed)
     if not text and answer_with is None:
         return ()
+    address = {"channel_id": channel, "message_id": identity, "guild_id": guild}
+    opens = me.threads and addressed is not None and bool(text) and where.kind in _THREADABLE
+    if opens:
+        address["thread"] = title(text)
+    place = None if asked and guild and where.kind is None else where.parent or channel
+    chat = identity if opens else channel  # a thread has the id of the message that it begins with
     return (
         Said(
-            key=_key(data, me),
-            address=Address(
-                to=channel, data={"channel_id": channel, "message_id": identity, "guild_id": guild}
-            ),
+            key=ConversationKey(bot=me.bot, platform="discord", chat=chat),
+            address=Address(to=chat, data=address),
             sender=Sender(
                 id=str(author["id"]),
-                name=_name(author, data.get("member")),
+                name=name_of(author, data.get("member")),
                 username=author.get("username"),
-                roles=tuple(str(role) for role in (data.get("member") or {}).get("roles", ())),
+                roles=roles_of(data.get("member")),
             ),
             message_id=identity,
             text=text,
             sent_at=said_at(identity),
             addressed=addressed,
-            place=Place(direct=guild is None, guild=guild, channel=where.parent or channel),
+            place=Place(direct=guild is None, guild=guild, channel=place),
             dedupe=(f"message:{identity}",),
             answer_with=answer_with,
-            context=_context(data, where),
-            raw=_raw(data),
+            context=context(data, author, where),
+            raw=as_text(data),
         ),
     )
 
 
-def _edited(data: Facts, me: Me, where: Around) -> tuple[Arrival, ...]:
+def _edited(data: Facts, me: Me, where: Around | None) -> tuple[Arrival, ...]:
     """Discord also sends an update when it has fetched a link's preview: then nobody edited anything."""
     if not data.get("edited_timestamp") or "content" not in data or not _by_a_person(data, me):
         return ()
-    identity, text = str(data["id"]), _words(data, me, where)
+    identity, text = str(data["id"]), read(data, me, where or Around())
     if not text:
         return ()
-    dedupe = (f"edit:{identity}:{data['edited_timestamp']}",)
-    return (Edited(key=_key(data, me), message_id=identity, text=text, dedupe=dedupe, raw=_raw(data)),)
+    dedupe = f"edit:{identity}:{data['edited_timestamp']}"
+    return tuple(
+        Edited(key=key, message_id=identity, text=text, dedupe=(dedupe + mark,), raw=as_text(data))
+        for mark, key in _keys(data, me, identity)
+    )
 
 
-def _deleted(data: Facts, me: Me, identity: Any) -> Deleted:
-    return Deleted(key=_key(data, me), message_id=str(identity), dedupe=(f"delete:{identity}",))
+def _deleted(data: Facts, me: Me, identity: Any) -> tuple[Arrival, ...]:
+    return tuple(
+        Deleted(key=key, message_id=str(identity), dedupe=(f"delete:{identity}{mark}",))
+        for mark, key in _keys(data, me, str(identity))
+    )
 
 
-def _unreadable(event: str, data: Any, me: Me, error: Exception) -> Unreadable:
+def _keys(data: Facts, me: Me, identity: str) -> list[tuple[str, ConversationKey]]:
+    """Where the message may wait: in its channel, or as the beginning of a thread."""
+    chats = [("", str(data["channel_id"]))]
+    if me.threads and "guild_id" in data:
+        chats.append((":thread", identity))
+    return [(mark, ConversationKey(bot=me.bot, platform="discord", chat=chat)) for mark, chat in chats]
+
+
+def unreadable(event: str, data: Any, me: Me, error: str) -> Unreadable:
+    """An event as it came."""
     identity = data.get("id") if isinstance(data, dict) else None
     return Unreadable(
         bot=me.bot,
         platform="discord",
-        raw=_raw({"t": event, "d": data}),
-        error=f"{type(error).__name__}: {error}",
+        raw=as_text({"t": event, "d": data}),
+        error=error,
         dedupe=(f"unreadable:{event}:{identity}",) if identity else (),
     )
 
 
 def said_at(identity: str) -> float:
     """When a message was written: its id says so."""
-    return ((int(identity) >> 22) + _EPOCH_MS) / 1000
+    return ((int(identity) >> 22) + EPOCH_MS) / 1000
 
 
 def _by_a_person(data: Facts, me: Me) -> bool:
@@ -178,7 +219,8 @@ def _addressed(data: Facts, me: Me, where: Around) -> Addressed | None:
         return "mention"
     if pinged:
         return "reply_ping" if data.get("type") == _REPLY else "mention"
-    return "reply" if _answers(data, me) else None
+    in_its_thread = me.threads and where.owned
+    return "reply" if in_its_thread or _answers(data, me) else None
 
 
 def _answers(data: Facts, me: Me) -> bool:
@@ -194,40 +236,77 @@ def _instead(data: Facts, addressed: Addressed | None) -> TextName | None:
     """What answers a message without words: a file or sticker cannot be read, a bare mention is a hello."""
     if addressed is None:
         return None
-    if any(data.get(field) for field in _NOT_TEXT):
+    unseen = data["content"] and addressed != "mention"
+    if unseen or addressed == "direct" or any(data.get(field) for field in _NOT_TEXT):
         return "unsupported"
     return "greeting" if addressed == "mention" else None
 
 
-def _words(data: Facts, me: Me, where: Around) -> str:
+def read(data: Facts, me: Me, where: Around) -> str:
+    """What a message says: its own words, then what it forwards or shows, quoted. Empty if nothing can be read."""
+    text = words(data, me, where)
+    parts = [text] if visible(text) else []
+    return "\n\n".join([*parts, *_shown(data)])
+
+
+def words(data: Facts, me: Me, where: Around) -> str:
     """The text without the mention of the bot, other people by name, and every other character as it was."""
     own = rf"<@!?{me.id}>" if where.own_role is None else rf"(?:<@!?{me.id}>|<@&{where.own_role}>)"
     text = re.sub(rf"\A\s*{own}[,:]?[ \t]*", "", data["content"])
     text = re.sub(rf"^{own}[ \t]?", "", text, flags=re.MULTILINE)
     text = re.sub(rf"[ \t]?{own}", "", text)
-    names = {str(user["id"]): _name(user, user.get("member")) for user in data.get("mentions", ())}
+    names = {str(user["id"]): name_of(user, user.get("member")) for user in data.get("mentions", ())}
     text = _USER_MENTION.sub(lambda m: f"@{names[m[1]]}" if names.get(m[1]) else m[0], text)
-    return text.strip()
+    return _FLOOD.sub("", text).strip()
 
 
-def _name(user: Facts, member: Facts | None) -> str | None:
+def visible(text: str) -> bool:
+    """Whether a person sees anything of it."""
+    return _NOTHING.fullmatch(text) is None
+
+
+def _shown(data: Facts) -> list[str]:
+    """Forwarded messages and the cards of links, as quotations."""
+    snapshots = [snapshot.get("message") or {} for snapshot in data.get("message_snapshots") or ()]
+    texts = [snapshot.get("content") or "" for snapshot in snapshots]
+    cards = [card for shown in (data, *snapshots) for card in shown.get("embeds") or ()]
+    texts += ["\n".join(_lines(card)) for card in cards]
+    return [_quoted(text[:_CONTEXT]) for text in texts if visible(text)]
+
+
+def _lines(card: Facts) -> list[str]:
+    fields = [f"{field.get('name')}: {field.get('value')}" for field in card.get("fields") or ()]
+    return [line for line in (card.get("title"), card.get("description"), *fields) if line]
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in text.strip().split("\n"))
+
+
+def title(text: str) -> str:
+    """A thread's name from the question: its first line, cut at a word."""
+    line = next((line for line in text.split("\n") if visible(line)), "").strip("#>*_`~ \t") or "…"
+    if len(line) <= _TITLE:
+        return line
+    return line[:_TITLE].rsplit(" ", 1)[0].rstrip() + "…"
+
+
+def name_of(user: Facts, member: Facts | None) -> str | None:
     return (member or {}).get("nick") or user.get("global_name") or user.get("username")
 
 
-def _key(data: Facts, me: Me) -> ConversationKey:
-    """A thread has an id of its own among the channels: each is one conversation."""
-    return ConversationKey(bot=me.bot, platform="discord", chat=str(data["channel_id"]))
+def roles_of(member: Facts | None) -> tuple[str, ...]:
+    return tuple(str(role) for role in (member or {}).get("roles", ()))
 
 
-def _context(data: Facts, where: Around) -> Facts:
+def context(data: Facts, author: Facts, where: Around) -> Facts:
     """`discord_data` as Sensay's schema closes it: strings only, and no key that is not known."""
-    author = data["author"]
     direct = "guild_id" not in data
     known = {
         "channel_id": str(data["channel_id"]),
         "channel_name": "Direct Message" if direct else (where.channel or str(data["channel_id"])),
         "author_id": str(author["id"]),
-        "author_name": _name(author, data.get("member")) or str(author["id"]),
+        "author_name": name_of(author, data.get("member")) or str(author["id"]),
         "message_id": str(data["id"]),
         "created_at": _text(data.get("timestamp")),
         "server_id": _text(data.get("guild_id")),
@@ -240,5 +319,6 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _raw(data: Any) -> str:
+def as_text(data: Any) -> str:
+    """JSON, as it is kept."""
     return msgspec.json.encode(data).decode()

@@ -9,16 +9,18 @@ dedupe key.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from adapters.discord.convert import MESSAGE_EVENTS, Me, convert, may_concern
 from adapters.discord.directory import Directory
 from gateway.errors import GatewayError, Transient
-from gateway.messages import Arrival, Facts, Value
+from gateway.messages import Arrival, Facts, Said, Value
 from gateway.ports import Host
 
 _log = structlog.get_logger()
@@ -27,9 +29,11 @@ ROOM = 500
 BATCH = 100
 REMEMBER_EVERY = 5.0
 RETRY_FROM, RETRY_UP_TO = 0.2, 5.0
-_SESSION = "session"
+_DIRECTS = "directs"
+PLACES = 200
 
 Event = tuple[str, Facts]
+_T = TypeVar("_T")
 
 
 class Session(Value, frozen=True):
@@ -38,13 +42,24 @@ class Session(Value, frozen=True):
     id: str
     sequence: int
     url: str
+    seen: int = 0
+    """Id of the newest message that was journaled; the next session asks for what came after it."""
 
 
 class Inbox:
-    """Takes events in the order they came and journals them in batches, for as long as it takes."""
+    """Takes events in the order they came and journals them in batches, for as long as it takes.
 
-    def __init__(self, host: Host, me: Me, directory: Directory, *, listening: bool) -> None:
+    One for each connection; `name` tells what it remembers from what the others do.
+    """
+
+    def __init__(
+        self, host: Host, me: Me, directory: Directory, *, listening: bool, name: str = "session"
+    ) -> None:
         self._host, self._me, self._directory, self._listening = host, me, directory, listening
+        self._name = name
+        self.seen = 0
+        self._directs: OrderedDict[str, None] | None = None
+        self._directs_changed = False
         self._waiting: deque[tuple[Session, list[Event]]] = deque()
         self._arrived, self._moved = asyncio.Event(), asyncio.Event()
         self._session: str | None = None
@@ -87,15 +102,50 @@ class Inbox:
                 delay = min(RETRY_UP_TO, delay * 2)
 
     async def _journal(self, batch: list[tuple[Session, list[Event]]]) -> None:
-        arrivals = [a for _, events in batch for event in events for a in await self._convert(*event)]
-        if arrivals:
-            await self._host.accept(*arrivals)
+        await self._accept([event for _, events in batch for event in events])
         for _ in batch:
             self._journaled, _events = self._waiting.popleft()
         self._moved.set()
         if not self._waiting:
             self._arrived.clear()
         await self._remember_in_time()
+
+    async def _accept(self, events: list[Event]) -> None:
+        arrivals = [arrival for event in events for arrival in await self._convert(*event)]
+        if arrivals:
+            await self._host.accept(*arrivals)
+        self.seen = max([self.seen, *(_number(data) for event, data in events if event == "MESSAGE_CREATE")])
+        for arrival in arrivals:
+            if isinstance(arrival, Said) and arrival.place.direct:
+                await self._know(arrival.key.chat)
+
+    async def missed(self, events: list[Event]) -> None:
+        """Journal what a lost session did not bring, as `run` does. Returns when the journal has it."""
+        delay = RETRY_FROM
+        while True:
+            try:
+                await self._accept(events)
+            except Transient:
+                await self._host.clock.sleep(delay)
+                delay = min(RETRY_UP_TO, delay * 2)
+            else:
+                return
+
+    async def directs(self) -> list[str]:
+        """Channels of direct messages, the latest last: Discord lists them to nobody."""
+        if self._directs is None:
+            kept = await self._host.recall(_DIRECTS)
+            self._directs = OrderedDict.fromkeys(_decoded(kept, list[str]) or [])
+        return list(self._directs)
+
+    async def _know(self, channel: str) -> None:
+        if channel not in await self.directs():
+            self._directs_changed = True
+        assert self._directs is not None
+        self._directs[channel] = None
+        self._directs.move_to_end(channel)
+        while len(self._directs) > PLACES:
+            self._directs.popitem(last=False)
 
     async def _convert(self, event: str, data: Facts) -> tuple[Arrival, ...]:
         try:
@@ -113,21 +163,37 @@ class Inbox:
 
     async def remember(self) -> None:
         """Keep the journaled position for the next process, which would miss the gap without it."""
-        if self._journaled is None or self._journaled == self._remembered:
+        if self._journaled is None:
             return
-        position = self._journaled
+        position = replace(self._journaled, seen=self.seen)
         self._remembered_at = self._host.clock.monotonic()
         try:
-            await self._host.remember(_SESSION, msgspec.json.encode(position))
-            self._remembered = position
+            if position != self._remembered:
+                await self._host.remember(self._name, msgspec.json.encode(position))
+                self._remembered = position
+            if self._directs_changed:
+                await self._host.remember(_DIRECTS, msgspec.json.encode(await self.directs()))
+                self._directs_changed = False
         except GatewayError as trouble:
             _log.warning("session.not_remembered", bot=self._host.bot, platform="discord", cause=str(trouble))
 
+    async def recall(self) -> Session | None:
+        """The position that an earlier process left."""
+        session = _decoded(await self._host.recall(self._name), Session)
+        if session is not None:
+            self.seen = max(self.seen, session.seen)
+        return session
 
-async def recall(host: Host) -> Session | None:
-    """The position that an earlier process left."""
-    kept = await host.recall(_SESSION)
+
+def _number(message: Facts) -> int:
     try:
-        return None if kept is None else msgspec.json.decode(kept, type=Session)
+        return int(message["id"])
+    except (KeyError, TypeError, ValueError):
+        return 0
+
+
+def _decoded(kept: bytes | None, kind: type[_T]) -> _T | None:
+    try:
+        return None if kept is None else msgspec.json.decode(kept, type=kind)
     except msgspec.MsgspecError:
         return None

@@ -37,7 +37,7 @@ MESSAGES = {
     160004: "A thread has already been created for this message",
 }
 STATUSES = {0: 401, 10003: 404, 10004: 404, 10008: 404, 10015: 404, 10062: 404}
-STATUSES |= {30034: 429, 50027: 401, 50278: 403, 160005: 403}
+STATUSES |= {50027: 401, 50278: 403, 160005: 403}
 STATUSES |= {50001: 403, 50007: 403, 50013: 403}
 CODES = {401: 0, 403: 50013, 404: 10003}
 
@@ -199,7 +199,7 @@ class RestSandbox:
     async def _put_commands(self, request: web.Request, bot: Bot) -> web.Response:
         if self.commands_refused is not None:
             raise Refusal(self.commands_refused)
-        self._record(bot, "commands", {"id": None, "channel_id": None}, {})
+        bot.registrations += 1
         bot.commands = [
             {"description": "", **given, "id": self.world.new_id(), "application_id": bot.id, "version": "1"}
             for given in await request.json()

@@ -50,6 +50,7 @@ class Bot:
     revoked: bool = False
     sent: list[Json] = field(default_factory=list)
     commands: list[Json] = field(default_factory=list)
+    registrations: int = 0
     shards: int = 1
     """How many connections Discord recommends."""
     nonces: dict[str, Json] = field(default_factory=dict)

@@ -292,7 +292,7 @@ class TelegramSandbox:
 
     async def getFile(self, bot: BotAccount, given: Json) -> Json:  # noqa: N802
         file_id = str(given.get("file_id") or "")
-        path = f"photos/{file_id}.png"
+        path = f"photos/{file_id}.{bot.file_suffix}"
         if not re.fullmatch(r"[\w-]{1,256}", file_id):
             raise Refused("Bad Request: invalid file_id")
         bot.files.add(path)

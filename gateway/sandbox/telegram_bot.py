@@ -63,6 +63,7 @@ class BotAccount:
         self.calls: Counter[str] = Counter()
         self.connections: dict[str, Json] = {}
         self.files: set[str] = set()
+        self.file_suffix = "png"
         self.flood: Flood | None = None
         self.strict_polls = False
         self._asked: tuple[int, float] = (0, float("-inf"))

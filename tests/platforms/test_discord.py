@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from adapters.discord.adapter import nonce
+from adapters.discord.outgoing import nonce
 from adapters.discord.errors import INTENT_REMEDY
 from gateway.errors import Misconfigured, Permanent, RateLimited, Transient
 from gateway.ports import Adapter, Platform, Renderer, ShowsTyping

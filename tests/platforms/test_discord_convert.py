@@ -109,7 +109,7 @@ def test_a_bare_mention_is_greeted():
 
 
 def test_the_facts_of_a_message():
-    arrival = said(payload("<@42> hi", mentions=[MY_USER]), Around(channel="help", guild="Shop"))
+    arrival = said(payload("<@42> hi", mentions=[MY_USER]), Around(kind=0, channel="help", guild="Shop"))
 
     assert str(arrival.key) == "support/discord/55"
     assert arrival.address.data == {"channel_id": "55", "message_id": ID, "guild_id": "9"}

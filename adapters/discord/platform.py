@@ -1,0 +1,57 @@
+"""What the bots of a process share: where Discord is, and what they may do to it together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import discord
+import yarl
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+from adapters.discord.adapter import DiscordAdapter, Shared
+from adapters.discord.render import DiscordRenderer
+from gateway.messages import PlatformName
+from gateway.ports import Fleet
+from gateway.settings.models import DiscordServer, DiscordSettings, Settings
+
+
+class DiscordPlatform:
+    """`ports.Platform`."""
+
+    name: PlatformName = "discord"
+
+    def __init__(self, server: DiscordServer) -> None:
+        # class attributes of the library: there is no setting of a client for them
+        Route.BASE = server.api_url.rstrip("/")
+        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(server.gateway_url)
+        _hush()
+        self.renderer = DiscordRenderer()
+        self.shared = Shared()
+
+    def adapter(self, bot: str, section: DiscordSettings) -> DiscordAdapter:
+        return DiscordAdapter(bot, section, self.shared)
+
+    def routes(self, fleet: Fleet) -> Sequence[Any]:  # noqa: ARG002 - interactions over HTTP are not offered
+        return []
+
+    async def close(self) -> None:
+        await self.shared.close()
+
+
+def platform(settings: Settings) -> DiscordPlatform:
+    """Make the platform of this process."""
+    return DiscordPlatform(settings.platforms.discord)
+
+
+def _hush() -> None:
+    """No warnings of each client about voice and the guilds intent: both are left out on purpose."""
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+    logging.getLogger("discord.state").addFilter(_about_guilds)
+    logging.getLogger("discord").setLevel(logging.INFO)  # below that it writes down what people say
+
+
+def _about_guilds(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Guilds intent seems to be disabled")
