@@ -20,9 +20,11 @@ class People:
     guilds: frozenset[str] = frozenset()
 
     def names(self, said: Said) -> bool:
-        """Whether any list has the sender, a role of theirs, or the place."""
+        """Whether any list has the sender, a role of theirs, or the place; a place that nobody knows is in all lists."""
+        unknown = said.place.channel is None and not said.place.direct
         return (
-            said.sender.id in self.users
+            (unknown and bool(self.channels))
+            or said.sender.id in self.users
             or not self.roles.isdisjoint(said.sender.roles)
             or said.place.channel in self.channels
             or said.place.guild in self.guilds
