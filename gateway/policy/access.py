@@ -20,7 +20,7 @@ class People:
     guilds: frozenset[str] = frozenset()
 
     def names(self, said: Said) -> bool:
-        """Whether any list has the sender, a role of theirs, or the place; a place that nobody knows is in all lists."""
+        """Whether any list has the sender, a role of theirs, or the place; an unknown place is in all lists."""
         unknown = said.place.channel is None and not said.place.direct
         return (
             (unknown and bool(self.channels))
