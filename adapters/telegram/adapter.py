@@ -96,7 +96,7 @@ class TelegramAdapter:
         """Once it listens: refresh a remembered identity, and set the command menu if it changed."""
         await listener.working.wait()
         try:
-            me = await identity.refresh()
+            me = await identity.fresh()
             await Menu(self._client, host).keep(me.id)
         except (TelegramError, GatewayError) as error:
             log.info("telegram.profile_failed", bot=self.bot, error=str(error)[:300])

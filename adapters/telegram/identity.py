@@ -16,6 +16,7 @@ class Identity:
 
     def __init__(self, client: Client, host: Host) -> None:
         self.me: Me | None = None
+        self._is_fresh = False
         self._client, self._host = client, host
 
     async def known(self) -> Me:
@@ -23,18 +24,21 @@ class Identity:
         if self.me is None:
             seen = _read(await self._host.recall("me"))
             ours = seen is not None and str(seen.id) == self._client.token.partition(":")[0]
-            self.me = seen if ours else await self.refresh()
+            self.me = seen if ours else await self._ask()
         assert self.me is not None
         return self.me
 
-    async def refresh(self) -> Me:
-        """Ask Telegram who we are (the name may have changed) and remember it. Raises TelegramError."""
+    async def fresh(self) -> Me:
+        """The account as it is now: a remembered name may have changed. Raises TelegramError."""
+        return self.me if self.me is not None and self._is_fresh else await self._ask()
+
+    async def _ask(self) -> Me:
         me = _account(await self._client.call("getMe"))
         if me is None:
             raise Transient("getMe: the answer names no bot")
         if me != self.me:
             await self._host.remember("me", json.dumps({"id": me.id, "username": me.username}).encode())
-        self.me = me
+        self.me, self._is_fresh = me, True
         return me
 
 

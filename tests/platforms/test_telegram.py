@@ -7,21 +7,16 @@ import json
 import logging
 import traceback
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-import aiohttp
 import pytest
 
-from adapters.telegram import TelegramAdapter, TelegramPlatform, menu, polling
+from adapters.telegram import TelegramPlatform, polling
 from adapters.telegram.sending import Sender
 from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited, Transient
 from gateway.messages import (
     Address,
-    ConversationKey,
-    Delivery,
     Moved,
-    Part,
     Reply,
     Said,
     Unreadable,
@@ -31,80 +26,15 @@ from gateway.messages import (
 from gateway.ports import Adapter, Platform, Renderer, ShowsTyping
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
-from gateway.sandbox.telegram_bot import BotAccount
 from gateway.settings.models import TelegramSettings
 from tests.platforms.fake_host import FakeHost, until
-
-TOKEN = "4711:AAsecretsecretsecretsecretsecretsecret"
-GROUP = -100
-
-
-class Scene:
-    """One bot, its host, and the world around."""
-
-    def __init__(self, sandbox: Sandbox, platform: TelegramPlatform, http: aiohttp.ClientSession) -> None:
-        self.sandbox, self.platform, self.http = sandbox, platform, http
-        self.host = FakeHost("support", "telegram")
-        self.host.memory["commands"] = menu.mark(4711)  # it moves the clock
-
-    def adapter(self, poll: float = 50.0) -> TelegramAdapter:
-        section = TelegramSettings(token=TOKEN)
-        return TelegramAdapter("support", section, self.platform.shared, poll=poll)
-
-    @property
-    def bot(self) -> BotAccount:
-        return self.sandbox.telegram.bot(TOKEN)
-
-    @asynccontextmanager
-    async def running(self, adapter: TelegramAdapter | None = None) -> AsyncIterator[TelegramAdapter]:
-        adapter = adapter or self.adapter()
-        task = asyncio.create_task(adapter.run(self.host))
-        try:
-            await until(lambda: self.host.state == "ready" or task.done())
-            yield adapter
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def says(self, text: str | None = None, **more: object) -> int:
-        body = {"user": {"id": 7, "name": "Ada", "username": "ada", "language_code": "de"}, **more}
-        if text is not None:
-            body["text"] = text
-        url = f"{self.sandbox.url}/_control/telegram/{TOKEN}/messages"
-        async with self.http.post(url, json=body) as response:
-            assert response.status == 200
-            return (await response.json())["id"]
-
-    async def heard(self, count: int = 1) -> list[Said]:
-        await until(lambda: len(self.host.accepted) >= count)
-        return self.host.accepted  # type: ignore[return-value]
-
-    def sent(self, kind: str = "message") -> list[dict]:
-        return [item for item in self.sandbox.telegram.sent(TOKEN) if item["kind"] == kind]
+from tests.platforms.telegram_scene import GROUP, TOKEN, Scene, delivery, telegram_scene
 
 
 @pytest.fixture
 async def scene(sandbox: Sandbox) -> AsyncIterator[Scene]:
-    platform = TelegramPlatform(sandbox.url)
-    async with aiohttp.ClientSession() as http:
-        yield Scene(sandbox, platform, http)
-    await platform.close()
-    sandbox.reset()
-
-
-def delivery(text: str, address: Address, *, index: int = 0, **payload: object) -> Delivery:
-    return Delivery(
-        id=f"t1.answer.{index}",
-        organization="acme",
-        key=ConversationKey(bot="support", platform="telegram", chat=address.to),
-        address=address,
-        part=Part(text=text, payload=payload),
-        owner="t1",
-        index=index,
-        count=1,
-        created_at=0.0,
-    )
+    async with telegram_scene(sandbox) as scene:
+        yield scene
 
 
 async def test_a_private_message_arrives_and_is_answered(scene: Scene) -> None:
