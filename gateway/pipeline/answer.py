@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from gateway.errors import GatewayError, Permanent, RateLimited
+from gateway.errors import Ambiguous, GatewayError, Permanent, RateLimited, Transient
 from gateway.messages import Question, Reply
 from gateway.pipeline.admission import Admission
 from gateway.pipeline.bell import done_within
 from gateway.policy.retry import ATTEMPTS, Again, GiveUp, LookUp, after_question
 from gateway.ports import Clock, Completions
 
-LOOK_EVERY = 5.0
-"""Seconds between look-ups of a question that Sensay has and still works on."""
+LOOK_FIRST, LOOK_CAP = 1.0, 10.0
+"""Seconds between look-ups of a question that Sensay has and still works on: doubled each time, up to the cap."""
 
 
 class Answering:
     """One turn at Sensay. `timeout` is Sensay's: an answer that is still missing that long after asking will not
     come.
 
-    `refused` is told of a 429 (spend id, error), so that the budget learns from it. `upstream` counts the seconds
-    spent on requests.
+    `refused` is told of a 429 (spend id, error), so that the budget learns from it; `heard` of each completion,
+    whether Sensay answered it. `noted` hears how look-ups ended: answered, pending, absent or failed. `upstream` counts
+    the seconds spent on requests.
     """
 
     def __init__(
@@ -32,9 +33,13 @@ class Answering:
         timeout: float,
         jitter: Callable[[], float],
         refused: Callable[[str | None, RateLimited], Awaitable[None]],
+        heard: Callable[[bool], None] = lambda _: None,
+        noted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._completions, self._admission, self._clock = completions, admission, clock
         self._timeout, self._jitter, self._refused = timeout, jitter, refused
+        self._heard, self._noted = heard, noted
+        self._pause = LOOK_FIRST
         self.upstream = 0.0
 
     async def answer(self, question: Question, *, look_first: bool = False) -> Reply | GiveUp:
@@ -62,11 +67,16 @@ class Answering:
 
     async def _try(self, question: Question, step: Again | LookUp) -> Reply | GiveUp | Again | LookUp:
         waited, began = self._admission.waited, self._clock.monotonic()
+        requests = self._admission.requests
         try:
             if isinstance(step, LookUp):
                 return await self._look(question)
-            return await self._completions.complete(question, self._admission)
+            reply = await self._completions.complete(question, self._admission)
         except GatewayError as error:
+            if isinstance(step, LookUp):
+                self._noted("failed")
+            elif self._admission.requests > requests:  # else the request never left: Sensay has no part in it
+                self._heard(isinstance(error, RateLimited) or not isinstance(error, Transient | Ambiguous))
             if isinstance(error, RateLimited):
                 await self._refused(self._admission.last_spend, error)
                 self._admission.uncount()
@@ -74,6 +84,9 @@ class Answering:
             if isinstance(step, LookUp) and isinstance(decision, Again):
                 return LookUp(decision.wait)  # not knowing is no reason to ask a second time
             return decision
+        else:
+            self._heard(True)  # noqa: FBT003 - the only fact it takes
+            return reply
         finally:
             self.upstream += self._clock.monotonic() - began - (self._admission.waited - waited)
 
@@ -83,10 +96,12 @@ class Answering:
             found = await self._completions.find(question, asked_at, self._admission)
         except Permanent:
             found = None  # no history in this dialect, or none for this user: as good as not found
+        self._noted("answered" if isinstance(found, Reply) else found or "absent")
         if isinstance(found, Reply):
             return found
         if found == "pending" and self._clock.now() < asked_at + self._timeout:
-            return LookUp(LOOK_EVERY * (0.5 + self._jitter()))
+            pause, self._pause = self._pause, min(LOOK_CAP, 2 * self._pause)
+            return LookUp(pause * (0.75 + 0.5 * self._jitter()))
         if self._admission.requests >= ATTEMPTS and found is None:
             return GiveUp("failed", "asked, and Sensay's history does not have it")
         return Again(0.0)

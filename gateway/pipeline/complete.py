@@ -41,6 +41,7 @@ from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.queued import Queued
 from gateway.pipeline.rendering import Rendering
+from gateway.policy.breaker import Breaker
 from gateway.policy.fairness import Estimate, Fairness, Pick
 from gateway.policy.quota import Quota, Steady
 from gateway.policy.retry import GiveUp
@@ -107,6 +108,7 @@ class Dispatcher:
         self._claimants: list[_Claimant] = []
         self._turns: set[asyncio.Task[None]] = set()
         self._flying: set[ConversationKey] = set()
+        self._breaker = Breaker()
         self._queued = Queued(tools.journal, tools.notices, tools.current, self._expect)
         self._freed: OrderedDict[ConversationKey, float] = OrderedDict()
         self._blocked_since: float | None = None
@@ -269,6 +271,9 @@ class Dispatcher:
             return None
         most = min(MOST_IN_FLIGHT, max(16, self._settings.quota.requests_per_minute))
         while len(self._turns) < most:
+            at = self._breaker.ready_at(now)
+            if at is None or at > now:
+                return at
             pick = self.fairness.next(now, self.quota)
             if not isinstance(pick, Pick):
                 self._blocked_since = (self._blocked_since or now) if pick is not None else None
@@ -282,7 +287,7 @@ class Dispatcher:
                 self._leaves(head)
             waited = self._waited(pick.heads[0], now)
             self._granted(kind, waited)
-            self._start(self._turn(pick, slot, waited))
+            self._start(self._turn(pick, slot, waited, probe=self._breaker.probe()))
         return None
 
     def _fly(self, key: ConversationKey) -> None:
@@ -301,7 +306,19 @@ class Dispatcher:
         return self._queued.next_at
 
     def _expect(self, message_id: str, now: float) -> Estimate | None:
-        return self.fairness.estimate(message_id, now, self.quota)
+        estimate = self.fairness.estimate(message_id, now, self.quota)
+        down = self._breaker.expected(now)
+        return estimate and Estimate(estimate.position, max(estimate.seconds, down))
+
+    def _heard(self, answered: bool) -> None:
+        """A completion was answered, or got no answer."""
+        now, fields = self.now(), {"organization": self.organization}
+        if answered and self._breaker.answered():
+            self._tools.observer(Noted(event="circuit.closed", fields=fields))
+            self._bell.ring()
+        elif not answered and self._breaker.failed(now, self._tools.jitter()):
+            self._tools.observer(Noted(event="circuit.opened", level="warning", fields=fields))
+            self._queued.look_again(self._waiting.values(), now)
 
     def _take(self, now: float, kind: SpendClass, completion: bool, bot: str) -> str:
         spend_id = new_id(self.organization)
@@ -348,7 +365,7 @@ class Dispatcher:
             fields = {"organization": self.organization, "error": repr(error)[:300]}
             self._tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
 
-    async def _turn(self, pick: Pick, slot: str, waited: float) -> None:
+    async def _turn(self, pick: Pick, slot: str, waited: float, *, probe: bool) -> None:
         key = pick.heads[0].key
         try:
             lease = self._lease_now()
@@ -365,6 +382,8 @@ class Dispatcher:
                 self._tools.presence.begin(turn.key, turn.address, ids[0])
                 await self._ask(turn, admission, lease, waited)
         finally:
+            if probe:
+                self._breaker.probed()
             self._free(key, pick.kind)
 
     async def _resume(self, turn: Turn) -> None:
@@ -410,7 +429,16 @@ class Dispatcher:
     ) -> None:
         tools = self._tools
         timeout = tools.current().sensay.timeout
-        answering = Answering(tools.completions, admission, tools.clock, timeout, tools.jitter, self._refused)
+        answering = Answering(
+            tools.completions,
+            admission,
+            tools.clock,
+            timeout,
+            tools.jitter,
+            self._refused,
+            self._heard,
+            partial(self._looked_up, turn),
+        )
         try:
             question = self._question(turn)
             outcome: Reply | GiveUp = GiveUp("unsupported", "nothing in it can be read")
@@ -424,8 +452,14 @@ class Dispatcher:
             fields = {"turn": turn.id, "bot": turn.key.bot, "exception": repr(error)[:500]}
             tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
         self._close(admission)
+        if isinstance(outcome, GiveUp):
+            await self._queued.apart(turn, self.now(), tools.clock.sleep)
         ending = await self._ending(admission.turn, outcome)
         await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited)
+
+    def _looked_up(self, turn: Turn, outcome: str) -> None:
+        fields = {"turn": turn.id, "bot": turn.key.bot, "platform": turn.key.platform, "outcome": outcome}
+        self._tools.observer(Noted(event="lookup.ended", fields=fields))
 
     async def _give_back(self, admission: Admission, lease: Lease) -> None:
         """Shutting down. What was not asked waits for the next process; what was asked is looked up by it."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from gateway.errors import Transient
-from gateway.messages import ConversationKey, Head
+from gateway.messages import ConversationKey, Head, Turn
 from gateway.pipeline.notices import Notices
 from gateway.policy.fairness import Estimate
 from gateway.ports import Journal
 from gateway.settings.models import Settings
+
+MOST = 10_000
+"""Persons of whom it is remembered what they were told last."""
 
 
 @dataclass(order=True)
@@ -37,6 +41,7 @@ class Queued:
         self._journal, self._notices, self._current, self._expect = journal, notices, current, expect
         self._looks: list[_Look] = []
         self._told: set[tuple[ConversationKey, str]] = set()
+        self._quiet: OrderedDict[tuple[ConversationKey, str], float] = OrderedDict()
 
     def offered(self, head: Head, now: float) -> None:
         """A question waits from now on."""
@@ -45,6 +50,29 @@ class Queued:
     def started(self, head: Head) -> None:
         """It waits no longer: the next one of this sender may be told again."""
         self._told.discard((head.key, head.sender))
+
+    def look_again(self, heads: Iterable[Head], now: float) -> None:
+        """Sensay is down: what was expected of these is not true any more."""
+        for head in heads:
+            after = self._after(head.key.bot)
+            if after is not None:
+                heapq.heappush(self._looks, _Look(now + after, head.id, head))
+
+    async def apart(self, turn: Turn, now: float, sleep: Callable[[float], Awaitable[None]]) -> None:
+        """Nobody hears that they have to wait and that it failed within `queued_after`: the second waits."""
+        after = self._after(turn.key.bot)
+        if after is not None:
+            who = (turn.key, turn.last.sender.id)
+            wait = max(0.0, self._quiet.get(who, 0.0) - now)
+            self._keep_quiet(who, now + wait + after)
+            if wait:
+                await sleep(wait)
+
+    def _keep_quiet(self, who: tuple[ConversationKey, str], until: float) -> None:
+        self._quiet[who] = until
+        self._quiet.move_to_end(who)
+        if len(self._quiet) > MOST:
+            self._quiet.popitem(last=False)
 
     @property
     def next_at(self) -> float | None:
@@ -56,19 +84,22 @@ class Queued:
         tell = []
         while self._looks and self._looks[0].at <= now:
             head = heapq.heappop(self._looks).head
-            after = self._after(head)
+            after, who = self._after(head.key.bot), (head.key, head.sender)
             expected = self._expect(head.id, now)
-            if expected is None or after is None or (head.key, head.sender) in self._told:
+            if expected is None or after is None or who in self._told:
                 continue
-            if expected.seconds > after:
-                self._told.add((head.key, head.sender))
+            if self._quiet.get(who, now) > now:
+                heapq.heappush(self._looks, _Look(self._quiet[who], head.id, head))
+            elif expected.seconds > after:
+                self._told.add(who)
+                self._keep_quiet(who, now + after)
                 tell.append((head, expected))
             elif now < head.accepted_at + after:
                 heapq.heappush(self._looks, _Look(head.accepted_at + after, head.id, head))
         return tell
 
-    def _after(self, head: Head) -> float | None:
-        bot = self._current().bots.get(head.key.bot)
+    def _after(self, name: str) -> float | None:
+        bot = self._current().bots.get(name)
         return bot.queued_after if bot else None
 
     async def tell(self, head: Head, expected: Estimate) -> None:

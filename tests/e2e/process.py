@@ -22,7 +22,8 @@ TELEGRAM = "100200300:sandbox-token-for-the-tests-0000000000"
 DISCORD = "MTAwMjAwMzAwNDAwNTAwNjAw.tests0.sandbox-token-for-the-tests-00000"
 WEBHOOK = "whsec_c2FuZGJveC1zZWNyZXQtZm9yLXRoZS10ZXN0cw=="
 ORIGIN = "https://shop.example.com"
-PATIENCE = 20.0
+PATIENCE = 60.0
+"""Seconds: a machine with other work takes long to start a process."""
 
 
 def configuration(box: Sandbox, folder: Path, **more: Any) -> dict[str, Any]:
@@ -57,6 +58,7 @@ class Program:
     folder: Path = ROOT
     lines: list[dict[str, Any]] = field(default_factory=list)
     raw: list[str] = field(default_factory=list)
+    module: str = "gateway"
     process: asyncio.subprocess.Process | None = None
     _reader: asyncio.Task[None] | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,7 +68,7 @@ class Program:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "gateway",
+            self.module,
             *self.arguments,
             cwd=self.folder,
             env=environment,
