@@ -7,13 +7,17 @@ from adapters.discord.split import LIMIT, split
 from gateway.messages import Address, Part, Reply
 
 FILE_NAME = "answer.md"
+FOREIGN_PARTS = 6
+"""Where the bot is no member an answer may have five follow-ups."""
 
 
 class DiscordRenderer:
     """Names of people and roles in a reply stay as text: each send forbids all mentions."""
 
-    def render(self, reply: Reply, address: Address, *, max_parts: int = 10) -> list[Part]:  # noqa: ARG002
+    def render(self, reply: Reply, address: Address, *, max_parts: int = 10) -> list[Part]:
         chunks = split(adapt(reply.text)) or _as_it_is(reply.text)
+        if address.data.get("foreign"):
+            max_parts = min(max_parts, FOREIGN_PARTS)
         if len(chunks) > max_parts:
             document = {"filename": FILE_NAME, "content": whole(reply.text)}
             return [_part(reply, chunks[0]), _part(reply, FILE_NAME, {"document": document})]

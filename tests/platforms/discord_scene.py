@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -12,7 +13,7 @@ from adapters.discord import DiscordAdapter, DiscordPlatform, platform
 from gateway.messages import Address, Delivery, Part, Said
 from gateway.sandbox.server import Sandbox
 from gateway.settings.models import DiscordServer, DiscordSettings, Platforms, Settings
-from tests.platforms.fake_host import FakeHost, until
+from tests.platforms.fake_host import FakeClock, FakeHost, until
 
 BOT_ID = "4200000000000000001"
 TOKEN = base64.urlsafe_b64encode(BOT_ID.encode()).decode().rstrip("=") + ".abcdef.secret-part"
@@ -23,7 +24,7 @@ class Scene:
     def __init__(self, sandbox: Sandbox, platform: DiscordPlatform) -> None:
         self.sandbox, self.platform = sandbox, platform
         self.discord = sandbox.discord
-        self.host = FakeHost("support", "discord")
+        self.host = FakeHost("support", "discord", FakeClock(time.time()))  # ids tell the time
 
     @property
     def gateway(self) -> Any:
@@ -48,6 +49,14 @@ class Scene:
 
     async def says(self, text: str, **more: object) -> dict[str, Any]:
         return await self.discord.say(TOKEN, {"user": ADA, "text": text, **more})
+
+    async def uses(self, command: str, where: dict[str, Any] | None = None, **used: object) -> dict[str, Any]:
+        """A person uses a command, in the bot's direct messages unless told `where`."""
+        interaction = {"command": command, **used}
+        return await self.discord.interact(TOKEN, {"user": ADA, "interaction": interaction, **(where or {})})
+
+    async def asks(self, question: str = "why?", **where: object) -> dict[str, Any]:
+        return await self.uses("ask", where, options={"question": question})
 
     async def heard(self, count: int = 1) -> list[Said]:
         await until(lambda: len(self.host.accepted) >= count)

@@ -47,6 +47,9 @@ class FakeHost:
         self.states: list[tuple[str, str]] = []
         self.beats = 0
         self.accepting: GatewayError | None = None
+        self.gate: asyncio.Event | None = None
+        """Whoever offers something waits for it."""
+        self.outcome = Accepted(id="", outcome="accepted")
         self.memory: dict[str, bytes] = {}
         self.published: list[tuple[str, Facts]] = []
         self.paused = False
@@ -55,6 +58,8 @@ class FakeHost:
 
     async def accept(self, *arrivals: Arrival) -> list[Accepted]:
         self.offered += arrivals
+        if self.gate is not None:
+            await self.gate.wait()
         if self.accepting is not None:
             raise self.accepting
         self.batches.append(arrivals)
@@ -65,7 +70,7 @@ class FakeHost:
             return Accepted(id="seen", outcome="duplicate")
         self._seen.update(arrival.dedupe)
         self.accepted.append(arrival)
-        return Accepted(id=f"m{len(self.accepted)}", outcome="accepted")
+        return Accepted(id=f"m{len(self.accepted)}", outcome=self.outcome.outcome, notice=self.outcome.notice)
 
     def ready(self, identity: str) -> None:
         self.states.append(("ready", identity))
