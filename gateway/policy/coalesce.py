@@ -22,7 +22,7 @@ from gateway.messages import Head
 def due(heads: Sequence[Head], hold: float | None) -> float:
     """When the first turn of these messages of one sender, oldest first, may leave (-inf: at any time)."""
     first = heads[0]
-    released = _released(heads[: _parts(heads, 0)])
+    released = _released(heads[: _parts(heads, 0)] if first.join_key is not None else (first,))
     if not hold or first.deadline is not None:
         return released
     return max(released, first.accepted_at + hold)
@@ -35,6 +35,8 @@ def together(
 
     At most `most` of them and `size` characters, but the parts of one message are never parted.
     """
+    if len(heads) == 1:
+        return (heads[0],)
     end = _parts(heads, 0)
     if hold is None or heads[0].deadline is not None:
         return tuple(heads[:end])
@@ -61,4 +63,4 @@ def _parts(heads: Sequence[Head], start: int) -> int:
 
 
 def _released(parts: Sequence[Head]) -> float:
-    return max([-inf if part.not_before is None else part.not_before for part in parts])
+    return max([part.not_before for part in parts if part.not_before is not None], default=-inf)

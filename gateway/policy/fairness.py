@@ -285,13 +285,13 @@ class Fairness:
 
     def started(self, pick: Pick, now: float) -> None:
         """The pick leaves, at the same moment as `quota.take(…, bot=pick.bot)`; it is in flight until `finished`."""
-        bot = self._bots[pick.bot]
-        share = self._share(bot, pick.kind)
-        share.rotation.charge(pick.key)
-        share.rotation.fly(pick.key, pick.heads)
-        self._lines(pick.kind).serve(share)
-        if pick.kind == "ask":
-            self._pacing.started(pick.bot, share.weight, now)
+        key, kind = pick.key, pick.kind
+        share = self._share(self._bots[key.bot], kind)
+        share.rotation.charge(key)
+        share.rotation.fly(key, pick.heads)
+        self._lines(kind).serve(share)
+        if kind == "ask":
+            self._pacing.started(key.bot, share.weight, now)
         for head in pick.heads:
             self._forget(head)
 
@@ -371,6 +371,7 @@ class Fairness:
     def _refresh(self, now: float, quota: Quota) -> None:
         """Bring the lines up to date: alarms that rang, budgets that changed, bots that were touched."""
         self._pacing.limit = quota.minute.limit
+        self._pacing.pass_time(now, quota.minute.length)
         if self._reserves_of is not quota:
             self._reserves_of = quota
             quota.reserve({name: bot.reserve for name, bot in self._bots.items() if not bot.paused})
@@ -381,22 +382,20 @@ class Fairness:
                 self._stale[key.bot] = None
         for name in sorted(quota.changed(now)):
             self._stale[name] = None
-        for name in self._pacing.pass_time(now, quota.minute.length):
-            self._stale[name] = None
         if self._stale:
             stale, self._stale = self._stale, {}
             for name in stale:
                 self._line_up(name, quota)
 
     def _line_up(self, name: str, quota: Quota) -> None:
-        bot = self._bots.get(name)
-        waits = bot is not None and bot.asks.rotation.ready and not bot.paused
-        weight = bot.asks.weight if bot is not None else 1.0
-        self._pacing.update(name, weight, waits=waits, spent=quota.minute.bots.get(name, 0))
+        bot, spent = self._bots.get(name), quota.minute.bots.get(name, 0)
         if bot is None:
+            self._pacing.update(name, 1.0, waits=False, spent=spent)
             return
-        line = _OWNS * quota.owns(name) + _WITHIN * self._pacing.within(name)
-        self._asks.stand(bot.asks, line if waits else None)
+        waits = bot.asks.rotation.ready and not bot.paused
+        self._pacing.update(name, bot.asks.weight, waits=waits, spent=spent)
+        line = _OWNS * quota.owns(name) + _WITHIN * self._pacing.within(name) if waits else None
+        self._asks.stand(bot.asks, line)
         self._records.stand(bot.records, 0 if bot.records.rotation.ready and not bot.paused else None)
 
     def _bot(self, name: str) -> _Bot:

@@ -13,8 +13,8 @@ The root is the spread of people who come independently of each other (Poisson):
 hundred.
 
 What is held is there for whoever stays within its own recent rate, `allowance = 1 + rate + 2 * sqrt(rate)`, again no
-more than its share by weight, and always for a first turn. Everybody else leaves it free. What nobody may need is not
-held.
+more than its share by weight, or `FEW`: a first turn always, and a handful is nobody's noise. Everybody else leaves it
+free. What nobody may need is not held.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from math import ceil, inf, sqrt
 
 HORIZON = 5
 """Minutes' windows that say how active a bot is."""
+FEW = 3.0
+"""Turns a minute that are never more than a bot's share, however many bots there are."""
 GLIMPSE = 1 / 2
 """The shortest part of a window from which a rate is guessed."""
 
@@ -78,16 +80,17 @@ class Pacing:
 
     def update(self, bot: str, weight: float, *, waits: bool, spent: int) -> None:
         """What is true of the bot now: whether it has a turn waiting, and its requests in the minute."""
-        if not waits and bot not in self._accounts:
-            return
-        account = self._account(bot, weight)
-        if (account.waits, account.spent) != (waits, spent):
+        account = self._accounts.get(bot)
+        if account is None or account.weight != weight:
+            if not waits and account is None:
+                return
+            account = self._account(bot, weight)
+        if account.waits != waits or account.spent != spent:
             account.waits, account.spent = waits, spent
             self._pool(bot, account)
 
-    def pass_time(self, now: float, minute: float) -> list[str]:
-        """Forget starts that are older than the horizon; returns whose they were."""
-        bots = []
+    def pass_time(self, now: float, minute: float) -> None:
+        """Forget starts that are older than the horizon."""
         self._reach = HORIZON * minute
         self._windows = min(HORIZON, max(GLIMPSE, (now - self._since) / minute))
         while self._starts and self._next_expiry() <= now:
@@ -95,8 +98,6 @@ class Pacing:
             account = self._accounts[bot]
             account.recent -= 1
             self._pool(bot, account)
-            bots.append(bot)
-        return bots
 
     def next_change(self, now: float) -> float:
         """When less may be held although nothing happened: at once more is known, or the oldest start is forgotten."""
@@ -118,7 +119,7 @@ class Pacing:
         return account
 
     def _share(self, account: _Account) -> float:
-        return max(1.0, self.limit * account.weight / self._weights)
+        return max(FEW, self.limit * account.weight / self._weights)
 
     def _allowance(self, account: _Account) -> float:
         rate = account.recent / self._windows

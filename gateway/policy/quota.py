@@ -74,7 +74,7 @@ class _Entry:
     logs: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Window:
     """The log of one limit: entries by the time they count from, and how many each bot and class has.
 
@@ -106,7 +106,7 @@ class Window:
 
     def expire(self, now: float) -> list[_Entry]:
         """Take out and return what no longer counts."""
-        if not self.log or self.next_expiry() > now:
+        if self.next_expiry() > now:
             return []
         gone = bisect_right(self.log, now, key=lambda entry: entry.counted_from + self.period)
         dropped = self.log[:gone]
@@ -128,8 +128,8 @@ class Window:
         entry.logs -= 1
 
     def next_expiry(self) -> float:
-        """When the oldest entry leaves; only while there is one."""
-        return self.log[0].counted_from + self.period
+        """When the oldest entry leaves (inf: there is none)."""
+        return self.log[0].counted_from + self.period if self.log else inf
 
     def free_at(self, now: float, slots: int) -> float:
         """When `slots` slots will have become free, each of them taken again as soon as it is."""
@@ -159,7 +159,7 @@ class Quota:
         minute: float = 60.0,
         hour: float = 3600.0,
     ) -> None:
-        self.minute, self.hour, self.uploads = Window(), Window(), Window()
+        self.minute, self.hour, self.uploads = self._logs = (Window(), Window(), Window())
         self._idle_until = -inf
         """Nothing leaves the logs before."""
         self._entries: dict[str, _Entry] = {}
@@ -209,10 +209,8 @@ class Quota:
         """Count what an earlier process spent. What seems to be spent after `now` counts from now. Idempotent by id."""
         for spend in spends:
             if spend.id not in self._entries:
-                at = min(spend.at, now)
-                self._add(
-                    at, spend.id, spend.kind, completion=spend.completion, bot=spend.bot, upload=spend.upload
-                )
+                windows = self._windows(completion=spend.completion, upload=spend.upload)
+                self._add(min(spend.at, now), spend.id, spend.kind, spend.bot, windows)
 
     # --- asking ---
 
@@ -311,12 +309,16 @@ class Quota:
         bot: str = "",
         upload: bool = False,
     ) -> None:
-        """Count a request that is about to leave, only after `ready_at` agreed. Name its bot, or no reserve is used."""
-        assert self.ready_at(now, kind, completion, bot=bot, upload=upload) <= now, (
-            f"{spend_id} is not granted"
-        )
+        """Count a request that is about to leave, only after `ready_at` agreed. Name its bot, or no reserve is used.
+
+        Asserts that no limit is passed.
+        """
+        self._advance(now)
+        windows = self._windows(completion=completion, upload=upload)
+        granted = now >= self._frozen_until and all(len(window.log) < window.limit for window in windows)
+        assert granted, f"{spend_id} is not granted"
         assert spend_id not in self._entries, f"{spend_id} is counted already"
-        self._add(now, spend_id, kind, completion=completion, bot=bot, upload=upload)
+        self._add(now, spend_id, kind, bot, windows)
 
     def sent(self, now: float, spend_id: str) -> None:
         """It leaves only now (the commit took its time): count from here."""
@@ -336,7 +338,7 @@ class Quota:
         entry = self._entries.pop(spend_id, None)
         if entry is None:
             return
-        for window in (self.minute, self.hour, self.uploads):
+        for window in self._logs:
             if window.remove(entry):
                 self._left(window, entry)
 
@@ -357,22 +359,28 @@ class Quota:
 
     # --- keeping the logs ---
 
-    def _add(
-        self, at: float, spend_id: str, kind: SpendClass, *, completion: bool, bot: str, upload: bool
-    ) -> None:
+    def _windows(self, *, completion: bool, upload: bool) -> list[Window]:
+        """Those that such a request counts in."""
+        windows = [self.minute]
+        if completion:
+            windows.append(self.hour)
+        if upload:
+            windows.append(self.uploads)
+        return windows
+
+    def _add(self, at: float, spend_id: str, kind: SpendClass, bot: str, windows: list[Window]) -> None:
         owner = bot if kind in REPLIES else ""
         entry = self._entries[spend_id] = _Entry(spend_id, owner, kind, at, at + TRANSIT)
-        windows = (self.minute, *((self.hour,) if completion else ()), *((self.uploads,) if upload else ()))
         for window in windows:
             window.insert(entry)
             window.count(entry)
-        if completion:
+        if self.hour in windows:
             self._unspent -= self.hour.bots[owner] <= self._reserves.get(owner, 0)
         self._idle_until = -inf
         self._changed.add(owner)
 
     def _count_from(self, entry: _Entry, moment: float) -> None:
-        windows = [window for window in (self.minute, self.hour, self.uploads) if window.remove(entry)]
+        windows = [window for window in self._logs if window.remove(entry)]
         entry.counted_from = moment
         for window in windows:
             window.insert(entry)
@@ -384,11 +392,10 @@ class Quota:
         if now >= self._calm_at:
             self._calm(now)
         self._idle_until = self._calm_at
-        for window in (self.minute, self.hour, self.uploads):
+        for window in self._logs:
             for entry in window.expire(now):
                 self._left(window, entry)
-            if window.log:
-                self._idle_until = min(self._idle_until, window.next_expiry())
+            self._idle_until = min(self._idle_until, window.next_expiry())
 
     def _left(self, window: Window, entry: _Entry) -> None:
         window.uncount(entry)
@@ -406,6 +413,6 @@ class Quota:
 
     def _set_slack(self, slack: float) -> None:
         self._slack = slack
-        for window in (self.minute, self.hour, self.uploads):
+        for window in self._logs:
             window.period = window.length * (1 + GUARD) + slack
         self._idle_until = -inf

@@ -227,7 +227,8 @@ class Rotation:
         return conversation
 
     def _drop(self, conversation: Conversation, sender: str, ids: set[str]) -> None:
-        left = [head for head in conversation.senders[sender] if head.id not in ids]
+        waiting = conversation.senders[sender]
+        left = [head for head in waiting if head.id not in ids] if len(waiting) > 1 else []
         if left:
             conversation.senders[sender] = left
         else:
