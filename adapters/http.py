@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 class Problem(Exception):
     """A request that is refused. `detail` is for the caller: it names no secret and, for 401 and 403, no part.
 
-    `retry_after` is in seconds; `headers` are added to the response.
+    `retry_after` is in seconds; `headers` are added to the response, `extra` members to its body.
     """
 
     def __init__(
@@ -41,13 +41,16 @@ class Problem(Exception):
         *,
         retry_after: float | None = None,
         headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.retry_after = status, detail, retry_after
-        self.headers = dict(headers or {})
+        self.headers, self.extra = dict(headers or {}), dict(extra or {})
 
     def response(self) -> web.Response:
-        return problem(self.status, self.detail, retry_after=self.retry_after, headers=self.headers)
+        return problem(
+            self.status, self.detail, retry_after=self.retry_after, headers=self.headers, extra=self.extra
+        )
 
 
 def problem(
@@ -58,6 +61,7 @@ def problem(
     retry_after: float | None = None,
     headers: Mapping[str, str] | None = None,
     reference: str | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> web.Response:
     """Make an RFC 9457 response; `title` is the status's own name and `reference` a new one unless given."""
     body = {
@@ -66,6 +70,7 @@ def problem(
         "status": status,
         "detail": detail,
         "reference": reference or new_reference(),
+        **(extra or {}),
     }
     return answer(
         body,

@@ -9,5 +9,7 @@ from gateway.settings.models import Settings
 def platform(settings: Settings) -> WebPlatform:
     """Make the platform that all web channels share."""
     return WebPlatform(
-        trusted_proxies=settings.server.trusted_proxies, base_url=settings.server.public.base_url
+        trusted_proxies=settings.server.trusted_proxies,
+        base_url=settings.server.public.base_url,
+        upstream=settings.sensay.base_url,
     )

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from adapters.web.assets import Asset, widget
+from adapters.web.assets import Asset, Files
 from adapters.web.limits import Limits, Proxies
+from adapters.web.picture import Pictures
 from adapters.web.render import WebRenderer
 from adapters.web.routes import WebRoutes
 from adapters.web.stream import Pace, Streams
@@ -52,19 +53,29 @@ class WebAdapter:
 
 
 class WebPlatform:
-    """What all web channels share: the widget file, open streams and limits."""
+    """What all web channels share: the widget's files, open streams, pictures and limits."""
 
     name: PlatformName = "web"
 
     def __init__(
-        self, *, trusted_proxies: Sequence[str] = (), base_url: str | None = None, pace: Pace | None = None
+        self,
+        *,
+        trusted_proxies: Sequence[str] = (),
+        base_url: str | None = None,
+        upstream: str | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self.renderer = WebRenderer()
-        self.widget: Asset = widget()
+        self.files = Files()
         self.streams = Streams(pace or Pace())
+        self.pictures = Pictures(upstream)
         self.limits = Limits()
         self._proxies = Proxies.parse(trusted_proxies)
         self._base_url = base_url
+
+    @property
+    def widget(self) -> Asset:
+        return self.files.widget
 
     def adapter(self, bot: str, section: WebSettings) -> WebAdapter:
         return WebAdapter(bot, section)
@@ -72,8 +83,9 @@ class WebPlatform:
     def routes(self, fleet: Fleet) -> list[web.RouteDef]:
         return WebRoutes(
             fleet=fleet,
-            widget=self.widget,
+            files=self.files,
             streams=self.streams,
+            pictures=self.pictures,
             limits=self.limits,
             proxies=self._proxies,
             base_url=self._base_url,
@@ -82,3 +94,4 @@ class WebPlatform:
     async def close(self) -> None:
         """End all open streams now; their clients come back, perhaps to another process."""
         self.streams.close()
+        await self.pictures.close()

@@ -1,34 +1,44 @@
-"""The widget's file: compressed once at start, revalidated cheaply, immutable under the address of its hash."""
+"""The widget's files: made and compressed once, revalidated cheaply, immutable under the address of their hash."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
 import re
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import brotli
+import msgspec
+import rjsmin
 from aiohttp import web
 
 from adapters.http import SECURITY_HEADERS
 
 BRIEF = "public, max-age=300"
 FOREVER = "public, max-age=31536000, immutable"
+BOUND_KEPT = 256
+"""Bound files that are kept compressed; another one is made again when it is asked for."""
 _STATIC = Path(__file__).with_name("static")
+_OWNER = "const OWNER={};"
+_STYLE = re.compile(r"const STYLE=`.*?`;", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A script in every encoding that a browser may ask for. `integrity` is for the page's `integrity` attribute."""
+    """A file in every encoding that a browser may ask for. `integrity` is for a page's `integrity` attribute."""
 
     bodies: dict[str, bytes]
     digest: str
     integrity: str
+    content_type: str
 
     @classmethod
-    def of(cls, body: bytes) -> Asset:
+    def of(cls, body: bytes, content_type: str = "text/javascript") -> Asset:
         return cls(
             bodies={
                 "br": brotli.compress(body, mode=brotli.MODE_TEXT),
@@ -37,6 +47,7 @@ class Asset:
             },
             digest=hashlib.sha256(body).hexdigest()[:16],
             integrity=f"sha384-{base64.b64encode(hashlib.sha384(body).digest()).decode()}",
+            content_type=content_type,
         )
 
     def response(self, request: web.Request, caching: str) -> web.Response:
@@ -55,19 +66,44 @@ class Asset:
         if encoding != "identity":
             headers["Content-Encoding"] = encoding
         return web.Response(
-            body=self.bodies[encoding], content_type="text/javascript", charset="utf-8", headers=headers
+            body=self.bodies[encoding], content_type=self.content_type, charset="utf-8", headers=headers
         )
 
 
-def widget() -> Asset:
-    return Asset.of(slim((_STATIC / "widget.js").read_text("utf-8")).encode())
+class Files:
+    """The widget as anyone may load it, as files bound to one bot, and its words in other languages than English."""
+
+    def __init__(self) -> None:
+        self._source = slim((_STATIC / "widget.js").read_text("utf-8"))
+        self.widget = Asset.of(self._source.encode())
+        languages: dict[str, dict[str, str]] = msgspec.json.decode((_STATIC / "words.json").read_bytes())
+        self.words = {
+            language: Asset.of(msgspec.json.encode(words), "application/json")
+            for language, words in languages.items()
+        }
+        self._bound: OrderedDict[bytes, Asset] = OrderedDict()
+
+    async def bound(self, owner: Mapping[str, object]) -> Asset:
+        """The widget with what a bot's owner configured in it, so that it looks right before it asks for anything."""
+        data = msgspec.json.encode(owner)
+        if data not in self._bound:
+            source = self._source.replace(_OWNER, f"const OWNER={data.decode()};", 1)
+            self._bound[data] = await asyncio.to_thread(Asset.of, source.encode())
+        self._bound.move_to_end(data)
+        while len(self._bound) > BOUND_KEPT:
+            self._bound.popitem(last=False)
+        return self._bound[data]
+
+    def language(self, locale: str | None) -> str:
+        """The language in which the widget serves a visitor."""
+        language = (locale or "").partition("-")[0].lower()
+        return language if language in self.words else "en"
 
 
 def slim(source: str) -> str:
-    """Leave at home what only its readers need: types, comments on lines of their own, indentation."""
-    source = re.sub(r"/\*\* @type [^*]*\*/ ?", "", source)
-    source = re.sub(r"(?m)^ *(?:/\*\*(?s:.*?)\*/|// .*)$", "", source)
-    return re.sub(r"(?m)^\s+", "", source)
+    """Leave at home what only its readers need: types, comments, spaces."""
+    short: str = rjsmin.jsmin(source)
+    return _STYLE.sub(lambda style: style[0].replace("\n", ""), short)
 
 
 def _encoding(accepted: str) -> str:

@@ -17,9 +17,16 @@ POLICY = (
 _pages = Environment(loader=FileSystemLoader(Path(__file__).with_name("static")), autoescape=True)
 
 
-def hosted_chat(*, bot: str, title: str, theme: str) -> web.Response:
+def hosted_chat(*, bot: str, title: str, theme: str, language: str) -> web.Response:
+    """`language` is one of the widget's own; it sets the element's words and the page's direction."""
     return web.Response(
-        text=_pages.get_template("chat.html").render(bot=bot, title=title, theme=theme),
+        text=_pages.get_template("chat.html").render(
+            bot=bot,
+            title=title,
+            theme=theme,
+            language=language,
+            direction="rtl" if language == "ar" else "ltr",
+        ),
         content_type="text/html",
         headers={**SECURITY_HEADERS, **NO_STORE, "Content-Security-Policy": POLICY},
     )

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from adapters.http import Handler, Problem, answer, answering, read_json, timestamp
-from adapters.web import convert, origins, page, sessions
-from adapters.web.assets import BRIEF, FOREVER, Asset
+from adapters.web import convert, origins, page, proof, sessions
+from adapters.web.assets import BRIEF, FOREVER, Files
 from adapters.web.limits import Limits, Proxies, block
+from adapters.web.picture import Pictures
 from adapters.web.sessions import Claim, Session
 from adapters.web.stream import Streams
 from adapters.web.transcript import messages
 from gateway.messages import Accepted
 from gateway.ports import Fleet, Host
-from gateway.settings.models import Rate
+from gateway.settings.models import Rate, WebSettings
 
 if TYPE_CHECKING:
     from adapters.web.adapter import WebAdapter
@@ -69,8 +70,9 @@ class WebRoutes:
     """Handlers for all bots; which bot is meant is looked up in the current fleet."""
 
     fleet: Fleet
-    widget: Asset
+    files: Files
     streams: Streams
+    pictures: Pictures
     limits: Limits
     proxies: Proxies
     base_url: str | None
@@ -80,6 +82,7 @@ class WebRoutes:
         return [
             web.get("/widget.js", self._widget),
             web.get("/widget/{hash}.js", answering(self._pinned_widget)),
+            web.get("/widget/{language}.json", answering(self._words)),
             web.get("/chat/{bot}", answering(self._chat)),
             web.get("/{bot}/embed-script.js", answering(self._embed)),
             web.post(f"{api}/sessions", self._door(self._begin)),
@@ -87,27 +90,40 @@ class WebRoutes:
             web.get(f"{api}/events", self._door(self._events), allow_head=False),
             web.get(f"{api}/history", self._door(self._history), allow_head=False),
             web.delete(f"{api}/conversation", self._door(self._forget)),
+            web.get(f"{api}/picture", self._door(self._picture), allow_head=False),
             web.options(api + "/{rest:.*}", self._door(_preflight)),
         ]
 
     # --- files
 
     async def _widget(self, request: web.Request) -> web.StreamResponse:
-        return self.widget.response(request, BRIEF)
+        return self.files.widget.response(request, BRIEF)
 
     async def _pinned_widget(self, request: web.Request) -> web.StreamResponse:
-        if request.match_info["hash"] != self.widget.digest:
+        if request.match_info["hash"] != self.files.widget.digest:
             raise Problem(404, "There is no such version of the widget.")
-        return self.widget.response(request, FOREVER)
+        return self.files.widget.response(request, FOREVER)
+
+    async def _words(self, request: web.Request) -> web.StreamResponse:
+        words = self.files.words.get(request.match_info["language"])
+        if words is None:
+            raise Problem(404, "The widget does not speak this language.")
+        return words.response(request, BRIEF)
 
     async def _embed(self, request: web.Request) -> web.StreamResponse:
-        self._find(request)
-        return self.widget.response(request, BRIEF)
+        adapter, _ = self._find(request)
+        return (await self.files.bound(_owner(adapter.section))).response(request, BRIEF)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         adapter, host = self._find(request)
-        card = await host.card(convert.language(request.headers.get("Accept-Language")))
-        return page.hosted_chat(bot=adapter.bot, title=card.title, theme=adapter.section.theme)
+        locale = convert.language(request.headers.get("Accept-Language"))
+        card = await host.card(locale)
+        return page.hosted_chat(
+            bot=adapter.bot,
+            title=card.title,
+            theme=adapter.section.theme,
+            language=self.files.language(locale),
+        )
 
     # --- the door
 
@@ -152,14 +168,15 @@ class WebRoutes:
         claim = await read_json(visit.request, Claim)
         secret = visit.adapter.section.identity_secret
         user = sessions.verified_user(claim, secret.get_secret_value() if secret else None, visit.now)
-        session = await self._resumed(visit, user) or self._new(visit, user)
-        token = sessions.seal(session, await visit.adapter.session_key(visit.host))
+        key = await visit.adapter.session_key(visit.host)
+        session = await self._resumed(visit, user) or self._new(visit, user, claim.proof, key)
+        token = sessions.seal(session, key)
         return answer(
             {
                 "token": token,
                 "conversation": session.conversation,
                 "expires_at": timestamp(session.expires_at),
-                "bot": await _card(visit),
+                "bot": await self._card(visit),
             },
             201,
         )
@@ -172,13 +189,59 @@ class WebRoutes:
             return None  # somebody else sits there now
         return sessions.renewed(session, visit.now)
 
-    def _new(self, visit: Visit, user: str | None) -> Session:
+    def _new(self, visit: Visit, user: str | None, proven: str | None, key: bytes) -> Session:
         client = self.proxies.client(
             visit.request.remote, visit.request.headers.getall("X-Forwarded-For", [])
         )
-        limits = visit.adapter.section.limits
-        self._spend(visit, "sessions", block(client), limits.sessions_per_address)
+        rate = visit.adapter.section.limits.sessions_per_address
+        if user is None:
+            self._want_work(visit, block(client), proven, key)
+        self._spend(visit, "sessions", block(client), rate)
         return sessions.begin(visit.adapter.bot, visit.origin, user, visit.now)
+
+    def _want_work(self, visit: Visit, whose: str, proven: str | None, key: bytes) -> None:
+        """Let whoever begins many sessions work for each. Raises Problem 428 with what to solve."""
+        bot, section, now = visit.adapter.bot, visit.adapter.section, visit.now
+        if section.proof_of_work == "off":
+            return
+        if proven is not None and proof.holds(proven, bot, key, now):
+            once = Rate(count=1, seconds=proof.LIFETIME)
+            if self.limits.take(("proof", proof.salt(proven)), once, now) is None:
+                return
+        elif section.proof_of_work == "auto":
+            soft = proof.soft_limits(section.limits.sessions_per_address)
+            takes = [
+                self.limits.take(("easy", bot, who), rate, now)
+                for who, rate in zip(("", whose), soft, strict=True)
+            ]
+            if takes == [None, None]:
+                return
+        raise Problem(428, "Prove some work first.", extra={"challenge": proof.challenge(bot, key, now)})
+
+    async def _card(self, visit: Visit) -> dict[str, object]:
+        """What the widget shows before anyone says anything."""
+        card, section = await visit.host.card(visit.locale), visit.adapter.section
+        path = f"{(self.base_url or '').rstrip('/')}/v1/web/{visit.adapter.bot}/picture"
+        return {
+            "title": card.title,
+            "greeting": card.greeting,
+            "suggestions": card.suggestions,
+            "picture": path if self.pictures.may_fetch(card.picture) else None,
+            "theme": section.theme,
+            "position": section.position,
+            "color": section.color,
+            "storage": section.storage,
+            "consent": section.consent,
+        }
+
+    async def _picture(self, visit: Visit) -> web.StreamResponse:
+        """The bot's picture from wherever it is, so that nobody there hears of the visitor."""
+        picture = await self.pictures.get(
+            (await visit.host.card(visit.locale)).picture, visit.host.clock.monotonic()
+        )
+        if picture is None:
+            raise Problem(404, "There is no picture.")
+        return picture.response(visit.request)
 
     # --- messages
 
@@ -233,18 +296,12 @@ async def _preflight(_: Visit) -> web.StreamResponse:
     return web.Response(status=204, headers=origins.PREFLIGHT)
 
 
-async def _card(visit: Visit) -> dict[str, object]:
-    """What the widget shows before anyone says anything."""
-    card, section = await visit.host.card(visit.locale), visit.adapter.section
+def _owner(section: WebSettings) -> dict[str, object]:
+    """What the bound file knows before it has asked for anything; what is not configured is left out."""
     return {
-        "title": card.title,
-        "greeting": card.greeting,
-        "suggestions": card.suggestions,
-        "picture": card.picture,
-        "theme": section.theme,
-        "position": section.position,
-        "color": section.color,
-        "storage": section.storage,
+        name: value
+        for name in ("title", "theme", "position", "color", "storage", "consent")
+        if (value := getattr(section, name)) not in (None, False)
     }
 
 

@@ -36,11 +36,14 @@ class Session(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Claim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of a request for a session: nobody in particular, a JWT, or an id with its HMAC."""
+    """The body of a request for a session: nobody in particular, a JWT, or an id with its HMAC; and proof of work
+    when it was asked for.
+    """
 
     identity: str | None = None
     user_id: str | None = None
     user_hash: str | None = None
+    proof: str | None = None
 
 
 def refused() -> Problem:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from adapters.http import SECURITY_HEADERS
+from adapters.http import SECURITY_HEADERS, Problem
 from adapters.web.transcript import messages
 from gateway.errors import Transient
 from gateway.messages import ConversationKey, Facts, Log
@@ -24,6 +24,10 @@ from gateway.ports import Host, Watch
 
 EPHEMERAL = frozenset({"typing", "queued", "error", "delta"})
 PAGE = 100
+PER_SESSION = 6
+"""Open streams of one session, as many as a browser opens over HTTP/1.1; a newer one ends the oldest."""
+TOTAL = 20_000
+"""Open streams of the process."""
 HEADERS = {
     **SECURITY_HEADERS,
     "Content-Type": "text/event-stream; charset=utf-8",
@@ -47,6 +51,7 @@ class Streams:
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
         self._stops: set[asyncio.Future[None]] = set()
+        self._of: dict[ConversationKey, list[asyncio.Future[None]]] = {}
         self._closed = False
 
     def close(self) -> None:
@@ -67,13 +72,11 @@ class Streams:
         last: str | None,
         headers: Mapping[str, str],
     ) -> web.StreamResponse:
-        """Answer with the conversation after `last`, and go on with what happens. Raises Transient before it began."""
+        """Answer with the conversation after `last`, and go on with what happens. Raises Transient before it began,
+        Problem 503 when there are too many.
+        """
         response = web.StreamResponse(headers={**HEADERS, **headers})
-        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self._closed:
-            stop.set_result(None)
-        self._stops.add(stop)
-        try:
+        with self._seat(key) as stop:
             async with host.watch(f"conversation/{key}") as watch:
                 stream = _Stream(host, key, watch, response, self._pace)
                 first = await stream.position(last)
@@ -82,9 +85,27 @@ class Streams:
                 with contextlib.suppress(ConnectionError, TimeoutError, Transient):
                     await stream.run(first, stop)
                     await response.write_eof()
+        return response
+
+    @contextlib.contextmanager
+    def _seat(self, key: ConversationKey) -> Iterator[asyncio.Future[None]]:
+        """A place among the open streams, and what ends it."""
+        if len(self._stops) >= TOTAL:
+            raise Problem(503, "Too many streams are open.", retry_after=5.0)
+        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        mine = self._of.setdefault(key, [])
+        for oldest in [*mine[: len(mine) + 1 - PER_SESSION], *([stop] if self._closed else [])]:
+            if not oldest.done():
+                oldest.set_result(None)
+        mine.append(stop)
+        self._stops.add(stop)
+        try:
+            yield stop
         finally:
             self._stops.discard(stop)
-        return response
+            mine.remove(stop)
+            if not mine:
+                self._of.pop(key, None)
 
 
 class _Stream:

@@ -10,25 +10,23 @@
 'use strict';
 
 /** @typedef {{key: string, text: string, failed?: string}} Outgoing  a message on its way */
+/** @typedef {string | {identity?: string, user_id?: string, user_hash?: string}} Claim  who the site says the visitor is */
 /** @typedef {{id: string, role: string, text: string, content: any[], created_at: string, notice?: string}} Message */
 
 const PLACE = /^(.*?)\/(?:widget(?:\/\w+)?|([^/]+)\/embed-script)\.js(?:[?#]|$)/;
 const SCRIPT = /** @type {HTMLScriptElement} */ (document.currentScript || [...document.scripts].find((s) => PLACE.test(s.src)));
 const [, BASE = location.origin, BOT = ''] = PLACE.exec(SCRIPT ? SCRIPT.src : '') || [];
-const SETTINGS = ['theme', 'position', 'greeting', 'heading', 'color', 'storage', 'suggestions'];
-
-/** @type {Record<string, Record<string, string>>} */
-const TEXTS = {
-  en: {
-    open: 'Open chat', close: 'Close chat', send: 'Send', write: 'Write a message…', title: 'Chat', hello: 'Hi! How can I help you?',
-    seconds: 'Usually answers in seconds', connecting: 'Connecting…', offline: 'You are offline', unavailable: 'Not available on this page',
-    answering: 'Writing an answer', you: 'You said:', bot: 'Answer:', failed: 'Not sent.', again: 'Try again', more: 'New messages',
-    log: 'Conversation', over: 'Start over', sure: 'Delete this conversation and start over?', yes: 'Delete', no: 'Keep', unread: 'unread',
-    queued: 'Waiting in line',
-  },
+/** What the bot's owner configured: filled in by the gateway where the file belongs to one bot. @type {Record<string, any>} */
+const OWNER = {};
+/** English; the other languages are fetched when they are needed. @type {Record<string, string>} */
+const WORDS = {
+  open: 'Open chat', close: 'Close chat', send: 'Send', write: 'Write a message…', title: 'Chat',
+  seconds: 'Usually answers in seconds', connecting: 'Connecting…', offline: 'You are offline', unavailable: 'Not available on this page',
+  answering: 'Writing an answer', you: 'You said:', bot: 'Answer:', failed: 'Not sent.', again: 'Try again', more: 'New messages',
+  log: 'Conversation', over: 'Start over', sure: 'Delete this conversation and start over?', yes: 'Delete', no: 'Keep', unread: 'unread',
+  queued: 'Waiting in line',
 };
-/** @param {string} name */
-const say = (name) => (TEXTS[document.documentElement.lang.slice(0, 2)] || TEXTS.en)[name];
+const LANGUAGES = 'de fr es pt it ar ja';
 
 // --- nodes
 
@@ -37,7 +35,7 @@ const h = (tag, facts = {}, ...children) => {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(facts)) {
     if (typeof value === 'function') element.addEventListener(name, value);
-    else if (value !== false && value != null) element.setAttribute(name, value === true ? '' : String(value));
+    else if (value !== false && value != null) element.setAttribute(name, value);
   }
   element.append(...children);
   return element;
@@ -55,110 +53,189 @@ const icon = (name, path) => {
   return svg;
 };
 const ICONS = {
-  chat: 'M20.5 11.5a8 8 0 0 1-8.5 8 9 9 0 0 1-3.7-.8L3.5 20l1.4-4.2a7.6 7.6 0 0 1-1.4-4.3 8.2 8.2 0 0 1 8.5-8 8.2 8.2 0 0 1 8.5 8z',
+  chat: 'M4 5h16v11h-9l-4.5 4v-4H4z',
   down: 'M5 9l7 7 7-7', close: 'M6 6l12 12M18 6L6 18', send: 'M12 20V4.5M5 11.5l7-7 7 7',
-  over: 'M4 4v5.5h5.5M4.6 14.5a8 8 0 1 0 1.3-7.3L4 9.5',
+  over: 'M4 4v5h5M4.5 14a8 8 0 1 0 1.5-7L4 9',
 };
 
-const TAGS = new Set('p ul ol li blockquote pre code hr table thead tbody tr th td strong em s a'.split(' '));
+const TAGS = new Set('p ul ol li blockquote pre code hr table thead tbody tr th td strong em s'.split(' '));
 const LINK = /^(https?:\/\/|mailto:|tel:)/i;
 
 /** Build an answer: what is not on the list is shown as its text. @param {any[]} nodes @returns {DocumentFragment} */
 const build = (nodes) => {
   const built = document.createDocumentFragment();
   for (const node of nodes || []) {
-    if (typeof node === 'string') built.append(node);
-    else if (node && node.tag === 'a' && LINK.test(node.href)) {
-      built.append(h('a', { href: node.href, target: '_blank', rel: 'noopener noreferrer nofollow' }, build(node.children)));
-    } else if (node && /^h[1-6]$/.test(node.tag)) built.append(h('p', { class: 'heading' }, build(node.children)));
-    else if (node && node.tag === 'table') built.append(h('div', { class: 'wide', tabindex: 0 }, h('table', {}, build(node.children))));
-    else if (node && node.tag !== 'a' && TAGS.has(node.tag)) {
-      const align = ['left', 'center', 'right'].includes(node.align) && node.align;
-      built.append(h(node.tag, { start: node.start, 'data-align': align, tabindex: node.tag === 'pre' ? 0 : null }, build(node.children)));
-    } else if (node) built.append(build(node.children));
+    if (typeof node === 'string') { built.append(node); continue; }
+    const { tag, href, start, align, children } = node || {}, inside = build(children);
+    built.append(tag === 'a' && LINK.test(href) ? h(tag, { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, inside)
+      : /^h[1-6]$/.test(tag) ? h('p', { class: 'heading' }, inside)
+      : tag === 'table' ? h('div', { class: 'wide', tabindex: 0 }, h(tag, {}, inside))
+      : TAGS.has(tag) ? h(tag, { start, 'data-align': align, tabindex: tag === 'pre' ? 0 : null }, inside) : inside);
   }
   return built;
 };
 
 /** `crypto.randomUUID` is missing on plain-http pages. */
-const newKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((n) => n.toString(16).padStart(2, '0')).join('');
+const newKey = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
+
+/** Find what the gateway wants to see before it begins a session: a number that gives a hash with so many zero bits.
+ * @param {{salt: string, bits: number}} challenge */
+const work = async ({ salt, bits }) => {
+  for (let n = 0; ; n++) {
+    const proof = `${salt}.${n}`, hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(proof));
+    if (new DataView(hash).getUint32(0) < 2 ** (32 - bits)) return proof;
+  }
+};
 
 // --- the client
 
-/** One visitor's conversation: session, outbox and event stream. Tells the view what happens; touches no page. */
+/**
+ * One visitor's conversation: session, outbox and event stream. Tells the view what happens; touches no page.
+ * Tabs of one browser share the session and the outbox through the storage, and tell each other what they hear.
+ */
 class Client {
-  /** @param {string} base @param {string} bot @param {?string} storage @param {(what: string, data?: any) => void} tell */
-  constructor(base, bot, storage, tell) {
+  /** @param {string} base @param {string} bot @param {?string} storage @param {string} language @param {(what: string, data?: any) => void} tell */
+  constructor(base, bot, storage, language, tell) {
     this.url = `${base}/v1/web/${encodeURIComponent(bot)}/`;
     this.name = `sensay:${base}:${bot}`;
     this.storage = storage;
+    this.language = language;
     this.tell = tell;
-    this.token = ''; this.conversation = ''; this.renew = 0;
-    /** @type {any} */ this.card = null;
-    /** @type {Outgoing[]} */ this.outbox = [];
     this.last = '';
     this.wanted = false;
     /** @type {Promise<void> | undefined} */ this.starting = undefined;
     /** @type {Set<() => void>} */ this.sleepers = new Set();
     this.load();
+    /** @type {Outgoing[]} */ this.outbox = this.read(':out', []);
+    for (const item of this.outbox) delete item.failed;
+    this.tabs = new BroadcastChannel(this.name);
+    this.tabs.onmessage = ({ data: { what, data, conversation } }) => {
+      if (what === 'session') this.adopt();
+      else if (conversation === this.ticket.conversation) this.tell(what, data);
+    };
   }
 
-  /** @returns {?Storage} */
+  // what is kept
+
+  get kind() { return this.storage || this.ticket.card?.storage; }
+
+  /** Until the owner's wish is known nothing is kept; what an earlier visit left shows where to look. @returns {?Storage} */
   store() {
-    const kind = this.storage || (this.card && this.card.storage) || 'local';
-    try { return kind === 'none' ? null : kind === 'session' ? sessionStorage : localStorage; } catch { return null; }
+    try {
+      return /** @type {any} */ ({ local: localStorage, session: sessionStorage })[this.kind || ''] ||
+        (this.kind ? null : [sessionStorage, localStorage].find((one) => one.getItem(this.name)) || null);
+    } catch { return null; }
   }
 
-  load() {
-    try {
-      const { token, conversation, renew, card, outbox } = JSON.parse(this.store()?.getItem(this.name) || '{}');
-      Object.assign(this, { token: token || '', conversation, renew: renew || 0, card: card || null, outbox: outbox || [] });
-      for (const item of this.outbox) delete item.failed;
-    } catch { /* damaged: begin anew */ }
+  /** @param {string} part @param {any} otherwise */
+  read(part, otherwise) {
+    try { return JSON.parse(this.store()?.getItem(this.name + part) || 'null') || otherwise; } catch { return otherwise; }
   }
+
+  /** @param {string} part @param {any} value */
+  write(part, value) {
+    try { this.store()?.setItem(this.name + part, JSON.stringify(value)); } catch { /* full or forbidden */ }
+  }
+
+  /** The session, and what came with it. @type {{token?: string, conversation?: string, renew?: number, card?: any}} */
+  ticket = {};
+
+  load() { this.ticket = this.read('', {}); }
 
   save() {
-    const { token, conversation, renew, card, outbox } = this;
-    try { this.store()?.setItem(this.name, JSON.stringify({ token, conversation, renew, card, outbox })); } catch { /* full or forbidden */ }
+    this.write('', this.ticket);
+    this.share('session');
   }
+
+  /** Leave nothing behind. */
+  erase() {
+    for (const part of ['', ':out']) this.store()?.removeItem(this.name + part);
+    this.storage = 'none';
+    this.outbox = [];
+  }
+
+  // other tabs
+
+  /** @param {string} what @param {any} [data] */
+  share(what, data) {
+    if (this.kind === 'local') this.tabs.postMessage({ what, data, conversation: this.ticket.conversation });
+  }
+
+  /** Take over the session that another tab began, renewed or ended. */
+  adopt() {
+    if (this.kind !== 'local') return;
+    const { token, conversation } = this.ticket;
+    this.load();
+    if (this.ticket.token === token) return;
+    if (this.ticket.conversation !== conversation) { this.last = ''; this.tell('reset'); }
+    this.abort?.abort();
+  }
+
+  // sessions
 
   /** @param {string} method @param {string} path @param {{body?: any, headers?: any, signal?: AbortSignal}} [rest] */
   async call(method, path, { body, headers, signal } = {}) {
     const response = await fetch(this.url + path, {
       method, signal: signal || AbortSignal.timeout(30000), body: body && JSON.stringify(body),
       credentials: 'omit', cache: 'no-store', referrerPolicy: 'origin',
-      headers: { ...(body && { 'Content-Type': 'application/json' }), ...(this.token && { Authorization: `Bearer ${this.token}` }), ...headers },
+      headers: { 'Accept-Language': this.language, ...(body && { 'Content-Type': 'application/json' }),
+        ...(this.ticket.token && { Authorization: `Bearer ${this.ticket.token}` }), ...headers },
     });
     if (response.ok) return response;
     const problem = await response.json().catch(() => ({}));
     throw Object.assign(new Error(problem.detail || response.statusText), {
-      status: response.status, after: 1000 * Number(response.headers.get('Retry-After')) || 0,
+      problem, status: response.status, after: 1000 * Number(response.headers.get('Retry-After')) || 0,
     });
   }
 
-  /** Have a session; an old one is renewed once a day, so that it never ends while it is used. */
+  /** An old session is renewed once a day, so that it never ends while it is used. */
+  get seated() { return this.ticket.token && !this.fresh && Date.now() < (this.ticket.renew || 0); }
+
   async session() {
-    if (this.token && Date.now() < this.renew) return;
-    this.starting ??= this.begin().finally(() => { this.starting = undefined; });
+    if (this.seated) return;
+    const begin = () => this.begin();
+    // one tab at a time: the others find its session
+    this.starting ??= Promise.resolve(navigator.locks ? navigator.locks.request(this.name, begin) : begin()).finally(() => { this.starting = undefined; });
     await this.starting;
   }
 
   async begin() {
-    const ask = () => this.call('POST', 'sessions', { body: {} });
+    this.adopt();
+    if (this.seated) return;
+    const who = this.fresh || !this.ticket.token ? this.who : null, claim = typeof who === 'function' ? await who() : who;
+    const ask = async (/** @type {string | void} */ proof) => {
+      const body = { ...(typeof claim === 'string' ? { identity: claim } : claim), proof };
+      try { return await this.call('POST', 'sessions', { body }); } catch (/** @type {any} */ error) {
+        if (error.status !== 428 || proof) throw error;
+        return ask(await work(error.problem.challenge));
+      }
+    };
     const response = await ask().catch((error) => {
-      if (error.status !== 401 || !this.token) throw error;
+      if (error.status !== 401 || !this.ticket.token) throw error;
       this.drop();
       return ask();
     });
-    const { token, conversation, bot } = await response.json();
-    Object.assign(this, { token, conversation, card: bot, renew: Date.now() + 864e5 });
+    const { token, conversation, bot: card } = await response.json();
+    if (this.ticket.conversation && this.ticket.conversation !== conversation) this.drop();
+    this.ticket = { token, conversation, card, renew: Date.now() + 864e5 };
+    this.fresh = false;
     this.save();
-    this.tell('card', bot);
+    this.write(':out', this.outbox);
+    this.tell('card');
+  }
+
+  /** Say who the visitor is, or with nothing that they left. @param {Claim | (() => Claim | Promise<Claim>)} [who] */
+  identify(who) {
+    this.who = who;
+    this.fresh = Boolean(who);
+    if (!who) { this.keep([]); this.drop(); }
+    this.abort?.abort();
   }
 
   /** Forget who we are; what was not sent yet stays. */
   drop() {
-    this.token = this.conversation = this.last = '';
+    this.ticket = { card: this.ticket.card };
+    this.last = '';
     this.save();
     this.tell('reset');
   }
@@ -166,19 +243,28 @@ class Client {
   /** A call within the session; one that has ended is replaced once. @type {Client['call']} */
   async within(method, path, rest) {
     await this.session();
+    const { token } = this.ticket;
     try { return await this.call(method, path, rest); } catch (error) {
       if (/** @type {any} */ (error).status !== 401) throw error;
-      this.drop();
+      this.adopt();
+      if (this.ticket.token === token) this.drop();
       await this.session();
       return this.call(method, path, rest);
     }
   }
 
+  // the outbox
+
+  /** @param {Outgoing[]} outbox @param {Outgoing[]} [stored] what all tabs together have not sent yet */
+  keep(outbox, stored = outbox) {
+    this.outbox = outbox;
+    this.write(':out', stored);
+  }
+
   /** @param {string} text */
   send(text) {
     const item = { key: newKey(), text };
-    this.outbox.push(item);
-    this.save();
+    this.keep([...this.outbox, item], [...this.read(':out', []), item]);
     this.flush();
     return item;
   }
@@ -194,19 +280,19 @@ class Client {
     if (this.flushing) return;
     this.flushing = true;
     for (let tries = 0, item; (item = this.outbox.find((one) => !one.failed));) {
+      const { key, text } = item, others = (/** @type {Outgoing} */ one) => one.key !== key;
       try {
-        const response = await this.within('POST', 'messages', { body: { text: item.text }, headers: { 'Idempotency-Key': item.key } });
-        this.outbox = this.outbox.filter((one) => one !== item);
-        this.save();
+        const response = await this.within('POST', 'messages', { body: { text }, headers: { 'Idempotency-Key': key } });
+        this.keep(this.outbox.filter(others), this.read(':out', []).filter(others));
         tries = 0;
-        this.tell('sent', { key: item.key, ...(await response.json()) });
+        this.tell('sent', { key, ...(await response.json()) });
       } catch (error) {
         const { status = 0, after = 0, message } = /** @type {any} */ (error);
         const refused = status >= 400 && status < 500 && status !== 429 && status !== 408;
         if (refused || ++tries > 4) {
           item.failed = refused ? 'refused' : 'network';
           tries = 0;
-          this.tell('failed', { key: item.key, detail: refused ? message : '' });
+          this.tell('failed', { key, detail: refused ? message : '' });
         } else await this.pause(tries, after);
       }
     }
@@ -227,6 +313,8 @@ class Client {
     for (const wake of [...this.sleepers]) wake();
     this.retry();
   }
+
+  // events
 
   /** Say whether events are wanted. @param {boolean} on */
   want(on) {
@@ -289,15 +377,17 @@ class Client {
     }
     if (!fields.event) return;
     if (fields.id) this.last = fields.id;
-    this.tell(fields.event, JSON.parse(fields.data || '{}'));
+    const data = JSON.parse(fields.data || '{}');
+    this.tell(fields.event, data);
+    if (fields.event !== 'reset') this.share(fields.event, data);
   }
 
   /** Have the conversation deleted and begin another one. */
   async reset() {
-    const token = this.token;
-    this.outbox = [];
+    const { token } = this.ticket;
+    this.keep([]);
     if (token) await this.call('DELETE', 'conversation').catch((error) => { if (error.status !== 401) throw error; });
-    if (this.token === token) this.drop();
+    if (this.ticket.token === token) this.drop();
     this.abort?.abort();
     await this.session();
   }
@@ -306,115 +396,98 @@ class Client {
 // --- the element
 
 const STYLE = `
-:host{all:initial;display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);
---font:var(--sensay-font,ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif);
---r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);--z:var(--sensay-z,2147483000);
---bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c;--good:#4ade80;--link:var(--a)}
-:host([hidden]){display:none}
+:host{all:initial;display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);--r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);
+--bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c;--link:var(--a)}
+:host([hidden]),[hidden]{display:none!important}
+.root{font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
 .root[data-dark]{--bg:#14151b;--card:#20222b;--ink:#eeeef4;--soft:#a3a7b7;--line:#30333f;--code:#2a2d38;--bad:#ff8f85;--link:#b3b5ff;color-scheme:dark}
-*,*::before,*::after{box-sizing:border-box}
-[hidden]{display:none!important}
-.root{font:15px/1.5 var(--font);color:var(--ink);text-align:start;color-scheme:light;-webkit-font-smoothing:antialiased}
+*,*::before{box-sizing:border-box}
 button,textarea{font:inherit;color:inherit;margin:0;border:1px solid transparent;background:none}
-button{cursor:pointer;padding:0;-webkit-tap-highlight-color:transparent}
+button{cursor:pointer;padding:0}
 :focus{outline:none}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
-svg{width:24px;height:24px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round;display:block}
+svg{width:20px;height:20px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.launcher{position:fixed;z-index:var(--z);width:60px;height:60px;border-radius:50%;display:grid;place-items:center;
-box-shadow:0 6px 16px rgb(20 20 60/.2),0 12px 36px rgb(20 20 60/.18);transition:transform .2s cubic-bezier(.3,1.6,.6,1),box-shadow .2s}
-.launcher:hover{transform:translateY(-2px) scale(1.04)}
-.launcher:active{transform:scale(.95)}
-.launcher svg{grid-area:1/1;width:28px;height:28px;transition:opacity .2s,transform .25s}
-.launcher .down,.root[data-open] .launcher .chat{opacity:0;transform:rotate(-45deg) scale(.6)}
-.root[data-open] .launcher .down{opacity:1;transform:none}
-.badge{position:absolute;top:-3px;inset-inline-end:-3px;min-width:22px;height:22px;padding:0 6px;border-radius:11px;background:#c4281c;color:#fff;
-font-size:12px;font-weight:700;line-height:20px;border:2px solid #fff;animation:pop .3s cubic-bezier(.3,1.6,.6,1)}
-.panel{position:fixed;z-index:var(--z);display:flex;flex-direction:column;width:min(var(--sensay-width,392px),calc(100vw - 2*var(--gap)));
-height:min(var(--sensay-height,640px),calc(100dvh - 2*var(--gap) - 76px));border-radius:var(--r);overflow:hidden;background:var(--bg);
-box-shadow:0 0 0 1px rgb(20 20 60/.06),0 8px 24px rgb(20 20 60/.12),0 24px 72px rgb(20 20 60/.22);animation:open .26s cubic-bezier(.2,.9,.25,1)}
-.root[data-dark] .panel{box-shadow:0 0 0 1px var(--line),0 24px 72px rgb(0 0 0/.6)}
+.launcher,.face,.send,header button{display:grid;place-items:center;flex:none;border-radius:50%}
+.launcher,.panel{position:fixed;z-index:var(--sensay-z,2147483000);box-shadow:0 0 0 1px rgb(20 20 60/.06),0 8px 24px rgb(20 20 60/.12),0 24px 72px rgb(20 20 60/.22)}
+.launcher{width:60px;height:60px;transition:transform .2s}
+.launcher:hover,.send:hover{transform:scale(1.05)}
+.launcher svg{grid-area:1/1;width:28px;height:28px;transition:opacity .2s,transform .2s}
+.launcher .down,[data-open] .launcher .chat{opacity:0;transform:rotate(-45deg)}
+[data-open] .launcher .down{opacity:1;transform:none}
+.badge{position:absolute;top:-3px;inset-inline-end:-3px;min-width:22px;padding:0 6px;border-radius:11px;background:#c4281c;color:#fff;font-size:12px;font-weight:600;line-height:22px}
+.panel{display:flex;flex-direction:column;width:min(var(--sensay-width,392px),calc(100vw - 2*var(--gap)));height:min(var(--sensay-height,640px),calc(100dvh - 2*var(--gap) - 76px));
+border-radius:var(--r);overflow:hidden;background:var(--bg);animation:open .25s ease-out}
+[data-dark] .panel{box-shadow:0 0 0 1px var(--line)}
 [data-position^=bottom] .launcher{bottom:var(--gap)}[data-position^=top] .launcher{top:var(--gap)}
 [data-position$=right] :is(.launcher,.panel){right:var(--gap)}[data-position$=left] :is(.launcher,.panel){left:var(--gap)}
-[data-position^=bottom] .panel{bottom:calc(var(--gap) + 76px);transform-origin:bottom}
-[data-position^=top] .panel{top:calc(var(--gap) + 76px);transform-origin:top}
+[data-position^=bottom] .panel{bottom:calc(var(--gap) + 76px)}
+[data-position^=top] .panel{top:calc(var(--gap) + 76px)}
 [data-position=inline] .panel{position:static;width:100%;height:var(--sensay-height,600px);animation:none;box-shadow:0 0 0 1px var(--line)}
-[data-position=page] .panel{inset:0;width:100%;height:100dvh;border-radius:0;animation:none;box-shadow:none}
+[data-position=page] .panel{inset:0;width:100%;height:100dvh;border-radius:0;animation:none}
 [data-position=page] :is(header,.list,.composer,.sure){padding-inline:max(16px,calc(50vw - 370px))}
-header{display:flex;align-items:center;gap:12px;padding:16px 14px 16px 16px;flex:none}
-.face{width:42px;height:42px;border-radius:50%;background:rgb(255 255 255/.2);display:grid;place-items:center;font-weight:650;font-size:18px;flex:none;overflow:hidden}
-.face img{width:100%;height:100%;object-fit:cover}
+header{display:flex;align-items:center;gap:12px;padding:16px}
+.face{width:42px;height:42px;background:rgb(255 255 255/.2);font-weight:600;font-size:18px;overflow:hidden}
+.face canvas{width:100%;height:100%;object-fit:cover}
 .names{flex:1;min-width:0}
-h2{margin:0;font-size:16.5px;font-weight:650;line-height:1.3;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;letter-spacing:-.01em}
-.state{font-size:13px;line-height:1.4;display:flex;align-items:center;gap:6px}
-.state::before{content:"";width:8px;height:8px;border-radius:50%;background:var(--good);flex:none}
-.state[data-state=connecting]::before{background:#facc15}.state:is([data-state=offline],[data-state=unavailable])::before{background:#d4d4d8}
-header button{width:38px;height:38px;border-radius:12px;display:grid;place-items:center;transition:background .15s}
-header button:hover{background:rgb(255 255 255/.18)}
-header button:focus-visible{outline-color:var(--on)}
-header svg{width:20px;height:20px}
-.log{flex:1;min-height:0;overflow-y:auto;overscroll-behavior:contain;outline-offset:-3px;scrollbar-width:thin;scrollbar-color:var(--line) transparent}
-.list{display:flex;flex-direction:column;padding:18px 16px 10px;min-height:100%}
-.message{max-width:86%;align-self:flex-start;margin-top:12px;animation:rise .22s ease-out}
-.message:first-child{margin-top:0}
-.message.joined{margin-top:3px}
+h2{margin:0;font-size:16px;font-weight:600;line-height:1.3;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.state{font-size:13px;line-height:1.4}
+.state::before{content:"";display:inline-block;width:8px;height:8px;margin-inline-end:6px;border-radius:50%;background:#4ade80}
+.state:not([data-state=seconds])::before{background:#facc15}
+header button{width:36px;height:36px}
+header button:hover{background:rgb(255 255 255/.2)}
+header :focus-visible{outline-color:var(--on)}
+.log{flex:1;min-height:0;overflow-y:auto;overscroll-behavior:contain;outline-offset:-3px}
+.list{display:flex;flex-direction:column;padding:16px;min-height:100%}
+.message{max-width:86%;align-self:flex-start;margin-top:12px;animation:rise .25s ease-out}
+:is(.mine+.mine,.theirs+.theirs){margin-top:3px}
 .mine{align-self:flex-end}
-.bubble{padding:10px 14px;border:1px solid transparent;border-radius:18px;background:var(--card);box-shadow:0 1px 2px rgb(20 20 60/.07);overflow-wrap:anywhere;white-space:pre-wrap}
-.theirs .bubble{border-color:var(--line)}
-.theirs.tail .bubble{border-end-start-radius:5px}
-.mine.tail .bubble{border-end-end-radius:5px}
+.bubble{padding:10px 14px;border:1px solid var(--line);border-radius:18px;background:var(--card);overflow-wrap:anywhere;white-space:pre-wrap}
+.theirs:not(:has(+.theirs)) .bubble{border-end-start-radius:5px}
+.mine:not(:has(+.mine)) .bubble{border-end-end-radius:5px}
 .waiting .bubble{opacity:.65}
-.meta{display:none;font-size:11.5px;line-height:1.4;color:var(--soft);padding:4px 6px 0}
+.meta{font-size:12px;line-height:1.4;color:var(--soft);padding:4px 6px 0}
 .mine .meta{text-align:end}
-.tail .meta,.failed .meta{display:block}
-.failed .meta{color:var(--bad);font-size:13px}
-.failed .meta button,.sure button{font-weight:600;text-decoration:underline;text-underline-offset:2px;padding:2px 4px}
-.text{outline-offset:2px}
+:is(.mine:has(+.mine),.theirs:has(+.theirs)):not(.failed) .meta{display:none}
+.failed .meta{color:var(--bad)}
+.failed .meta button,.sure button{font-weight:600;text-decoration:underline;padding:2px 4px}
 .text :is(p,ul,ol,pre,blockquote,hr){margin:0}.text :is(div,p,ul,ol,pre,blockquote,hr)+*{margin-top:8px}
-.text :is(ul,ol){padding-inline-start:20px}.text li+li{margin-top:3px}
-.text a{color:var(--link);text-decoration:underline;text-underline-offset:2px}
+.text :is(ul,ol){padding-inline-start:20px}
+.text a{color:var(--link)}
 .mine .text a{color:inherit}
-.heading{font-weight:650;font-size:1.05em}
-strong,th{font-weight:650}
-code,pre{font:.88em/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;background:var(--code);border-radius:6px}
-code{padding:1px 5px}pre{padding:10px 12px;border-radius:10px;overflow-x:auto;white-space:pre;overflow-wrap:normal}
+strong,th,.heading{font-weight:600}
+code,pre{font:.88em/1.5 ui-monospace,monospace;background:var(--code);border-radius:6px}
+code{padding:1px 5px}pre{padding:10px 12px;overflow-x:auto;white-space:pre}
 blockquote{border-inline-start:3px solid var(--line);padding-inline-start:10px;color:var(--soft)}
 hr{border:0;border-top:1px solid var(--line);width:100%}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-size:.94em}th,td{border:1px solid var(--line);padding:5px 9px;text-align:start;white-space:normal;overflow-wrap:normal}
+.wide{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:5px 9px;text-align:start;white-space:normal;overflow-wrap:normal}
 [data-align=center]{text-align:center}[data-align=right]{text-align:right}
-.chips{display:flex;flex-wrap:wrap;gap:8px;margin-top:14px;animation:rise .3s ease-out}
-.chips button{border:1px solid var(--line);background:var(--card);color:var(--link);border-radius:18px;padding:7px 14px;font-size:14px;font-weight:550;line-height:1.4;
-text-align:start;transition:border-color .15s,transform .15s}
-.chips button:hover{border-color:var(--link);transform:translateY(-1px)}
-.typing{align-self:flex-start;display:flex;align-items:center;gap:10px;margin-top:12px;color:var(--soft);font-size:13px;animation:rise .22s ease-out}
-.dots{display:flex;gap:5px;padding:14px 15px}
-.dots i{width:7px;height:7px;border-radius:50%;background:var(--soft);animation:dot 1.3s infinite ease-in-out}
-.dots i:nth-child(2){animation-delay:.16s}.dots i:nth-child(3){animation-delay:.32s}
-.foot{position:relative;flex:none;background:var(--card);border-top:1px solid var(--line);padding-bottom:env(safe-area-inset-bottom)}
-.more{position:absolute;bottom:100%;left:50%;transform:translate(-50%,-12px);background:var(--card);border:1px solid var(--line);color:var(--link);border-radius:16px;
-padding:5px 14px;font-size:13px;font-weight:600;box-shadow:0 4px 14px rgb(20 20 60/.16)}
+.chips{display:flex;flex-wrap:wrap;gap:8px;margin-top:14px}
+.chips button,.more{border:1px solid var(--line);background:var(--card);color:var(--link);border-radius:18px;padding:7px 14px;font-size:14px;font-weight:500;line-height:1.4;text-align:start}
+.chips button:hover,textarea:focus{border-color:var(--link)}
+.typing{display:flex;align-items:center;gap:10px;margin-top:12px;color:var(--soft);font-size:13px}
+.dots{display:flex;gap:5px;padding:14px}
+.dots i{width:7px;height:7px;border-radius:50%;background:var(--soft);animation:dot 1.2s infinite}
+.dots i:nth-child(2){animation-delay:.2s}.dots i:nth-child(3){animation-delay:.4s}
+.foot{position:relative;background:var(--card);border-top:1px solid var(--line);padding-bottom:env(safe-area-inset-bottom)}
+.more{position:absolute;bottom:100%;left:50%;transform:translate(-50%,-12px)}
 .sure{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;padding:10px 16px;font-size:14px;border-bottom:1px solid var(--line)}
 .sure span{flex:1 1 180px}.sure .yes{color:var(--bad)}
-.composer{display:flex;align-items:flex-end;gap:10px;padding:12px 14px}
-textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border:1px solid var(--line);border-radius:22px;
-background:var(--bg);overflow-y:auto;scrollbar-width:none;transition:border-color .15s,box-shadow .15s}
+.composer{display:flex;align-items:flex-end;gap:10px;padding:12px 16px}
+textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border-color:var(--line);border-radius:22px;background:var(--bg);scrollbar-width:none}
 textarea::placeholder{color:var(--soft);opacity:1}
-textarea:focus{outline:2px solid transparent;border-color:var(--link);box-shadow:0 0 0 1px var(--link)}
-.send{width:44px;height:44px;border-radius:50%;display:grid;place-items:center;flex:none;transition:transform .15s,opacity .15s,filter .15s}
-.send:hover{transform:scale(1.06)}
-.send svg{width:20px;height:20px;stroke-width:2.3}
+.send{width:44px;height:44px;transition:transform .2s}
 .accent{background:var(--a);background:linear-gradient(135deg,var(--a),color-mix(in oklab,var(--a) 72%,#a21caf));color:var(--on)}
-.mine .accent{background:var(--a)}
+.mine .accent{background:var(--a);border-color:transparent}
 .mine.failed .bubble{background:var(--card);color:var(--ink);border-color:var(--bad)}
-.send[aria-disabled=true]{background:var(--code);color:var(--soft);cursor:default;transform:none}
+.send[aria-disabled=true]{background:var(--code);color:var(--soft);cursor:default}
 @keyframes open{from{opacity:0;transform:translateY(14px) scale(.97)}}
 @keyframes rise{from{opacity:0;transform:translateY(6px)}}
-@keyframes pop{from{transform:scale(0)}}
-@keyframes dot{0%,60%,100%{opacity:.35;transform:none}30%{opacity:1;transform:translateY(-4px)}}
+@keyframes dot{0%,60%,100%{opacity:.35}30%{opacity:1;transform:translateY(-4px)}}
 @media (max-width:480px),(max-height:420px){
 .root:not([data-position=inline]) .panel{inset:auto 0 auto 0;top:var(--top,0);width:100%;height:var(--high,100dvh);border-radius:0;box-shadow:none}
-.root[data-open]:not([data-position=inline]) .launcher{display:none}}
-@media (prefers-reduced-motion:reduce){*,*::before,*::after{animation:none!important;transition:none!important}}
+[data-open]:not([data-position=inline]) .launcher{display:none}}
+@media (prefers-reduced-motion:reduce){*,*::before{animation:none!important;transition:none!important}}
 @media (forced-colors:active){.panel,.launcher,.bubble,.send,.badge,header button{border:1px solid}.dots i{background:CanvasText}}
 @media print{:host{display:none}}
 `;
@@ -425,16 +498,21 @@ class SensayChat extends HTMLElement {
     /** @type {Map<string, any>} */ this.shown = new Map();
     this.born = this.unread = 0;
     this.opened = this.awaiting = false;
+    /** @type {Promise<void> | undefined} */ this.painted = undefined;
   }
 
   connectedCallback() {
-    if (this.client || !this.opt('bot')) return;
+    if (this.client || !this.opt('bot') || this.held) return;
     this.born = Date.now();
     this.opened = this.awaiting = false;
     this.shown.clear();
-    this.client = new Client(this.getAttribute('base') || BASE, this.opt('bot'), this.opt('storage'), (what, data) => this.hear(what, data));
+    this.words = WORDS;
+    const language = this.closest('[lang]')?.getAttribute('lang') || navigator.language;
+    this.client = new Client(this.getAttribute('base') || BASE, this.opt('bot'), this.opt('storage'), language, (what, data) => this.hear(what, data));
+    if (this.who) this.client.identify(this.who);
     this.draw();
-    this.dress();
+    this.label();
+    this.speak(language.slice(0, 2));
     for (const item of this.client.outbox) this.show({ role: 'user', text: item.text, key: item.key });
     this.quit = new AbortController();
     const listen = (/** @type {EventTarget} */ on, /** @type {string} */ name, /** @type {() => void} */ act) =>
@@ -452,13 +530,59 @@ class SensayChat extends HTMLElement {
   disconnectedCallback() {
     this.quit?.abort();
     this.client?.want(false);
+    this.client?.tabs.close();
     this.client = undefined;
   }
 
   /** What the page says, else what the bot's owner says. @param {string} name @returns {any} */
-  opt(name) {
-    const card = this.client?.card;
-    return this.getAttribute(name) ?? (card ? card[name === 'heading' ? 'title' : name] : null);
+  opt(name) { return this.getAttribute(name) ?? (this.card || OWNER)[name === 'heading' ? 'title' : name]; }
+
+  get card() { return this.client?.ticket.card; }
+
+  // whose it is
+
+  /** Nothing is drawn, asked for or kept until the page has the visitor's consent. */
+  get held() { return String(this.opt('consent') ?? false) !== 'false' && !this.agreed; }
+
+  /** The visitor agreed; false: not any more. */
+  consent(yes = true) {
+    this.agreed = yes;
+    if (yes) return this.connectedCallback();
+    this.client?.erase();
+    this.disconnectedCallback();
+    this.shadowRoot?.replaceChildren();
+  }
+
+  /** @param {any} [who] */
+  identify(who) {
+    this.who = who;
+    this.client?.identify(who);
+  }
+
+  // words
+
+  /** @param {string} name */
+  say(name) { return this.words[name] || WORDS[name]; }
+
+  /** @param {string} language */
+  async speak(language) {
+    if (!LANGUAGES.includes(language)) return;
+    try {
+      this.words = await (await fetch(`${BASE}/widget/${language}.json`, { credentials: 'omit', referrerPolicy: 'origin' })).json();
+      this.label();
+    } catch { /* English will do */ }
+  }
+
+  /** Put the words where they belong. */
+  label() {
+    this.root.dir = this.say('dir') || 'ltr';
+    for (const [element, name, word] of this.labels || []) {
+      if (name) element.setAttribute(name, this.say(word));
+      else element.textContent = this.say(word);
+    }
+    this.hear('state', this.state.dataset.state);
+    this.count(this.unread);
+    this.dress();
   }
 
   /** Whether it is a part of the page rather than above it. */
@@ -471,28 +595,31 @@ class SensayChat extends HTMLElement {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(STYLE);
     shadow.adoptedStyleSheets = [sheet];
-    const button = (/** @type {string} */ kind, /** @type {string} */ label, /** @type {() => void} */ act, /** @type {any[]} */ ...inside) =>
-      h('button', { type: 'button', class: kind, 'aria-label': label, click: act }, ...inside);
+    /** @type {any[]} */ const labels = this.labels = [];
+    const named = (/** @type {any} */ element, /** @type {string} */ word, name = 'aria-label') => { labels.push([element, name, word]); return element; };
+    const button = (/** @type {string} */ kind, /** @type {string} */ word, /** @type {() => void} */ act, /** @type {any} */ inside = '') =>
+      named(h('button', { type: 'button', class: kind, click: act }, inside), word, inside ? 'aria-label' : '');
     this.badge = h('span', { class: 'badge', hidden: true });
-    this.launcher = button('launcher accent', say('open'), () => this.toggle(), icon('chat', ICONS.chat), icon('down', ICONS.down), this.badge);
+    this.launcher = h('button', { class: 'launcher accent', type: 'button', 'aria-expanded': 'false', click: () => this.toggle() },
+      icon('chat', ICONS.chat), icon('down', ICONS.down), this.badge);
     this.face = h('div', { class: 'face', 'aria-hidden': 'true' });
     this.heading = h('h2', { id: 'title' });
-    this.state = h('div', { class: 'state' }, say('seconds'));
-    this.closer = button('closer', say('close'), () => this.close(), icon('close', ICONS.close));
+    this.state = h('div', { class: 'state', 'data-state': 'seconds' });
+    this.closer = button('closer', 'close', () => this.close(), icon('close', ICONS.close));
     this.dots = h('div', { class: 'typing', hidden: true, 'aria-hidden': 'true' }, h('span', { class: 'bubble dots' }, h('i'), h('i'), h('i')), h('span'));
     this.list = h('div', { class: 'list' }, this.dots);
-    this.log = h('div', { class: 'log', role: 'log', tabindex: 0, 'aria-label': say('log'), 'aria-live': 'off', scroll: () => this.followed() }, this.list);
-    this.more = h('button', { class: 'more', type: 'button', hidden: true, click: () => this.follow(true) }, say('more'));
-    this.sure = h('div', { class: 'sure', role: 'group', 'aria-label': say('over'), hidden: true }, h('span', {}, say('sure')),
-      h('button', { class: 'yes', type: 'button', click: () => this.reset() }, say('yes')),
-      h('button', { type: 'button', click: () => { this.sure.hidden = true; this.input.focus(); } }, say('no')));
-    this.input = h('textarea', { rows: 1, maxlength: 4000, placeholder: say('write'), 'aria-label': say('write'), dir: 'auto', enterkeyhint: 'send',
-      input: () => this.grow(), keydown: (/** @type {KeyboardEvent} */ event) => this.key(event) });
-    this.go = h('button', { class: 'send accent', type: 'submit', 'aria-label': say('send'), 'aria-disabled': 'true' }, icon('', ICONS.send));
+    this.log = named(h('div', { class: 'log', role: 'log', tabindex: 0, 'aria-live': 'off', scroll: () => this.followed() }, this.list), 'log');
+    this.more = button('more', 'more', () => this.follow(true));
+    this.more.hidden = true;
+    this.sure = named(h('div', { class: 'sure', role: 'group', hidden: true }, named(h('span'), 'sure', ''), button('yes', 'yes', () => this.reset()),
+      button('', 'no', () => { this.sure.hidden = true; this.input.focus(); })), 'over');
+    this.input = named(named(h('textarea', { rows: 1, maxlength: 4000, dir: 'auto', enterkeyhint: 'send',
+      input: () => this.grow(), keydown: (/** @type {KeyboardEvent} */ event) => this.key(event) }), 'write'), 'write', 'placeholder');
+    this.go = named(h('button', { class: 'send accent', type: 'submit', 'aria-disabled': 'true' }, icon('', ICONS.send)), 'send');
     this.spoken = h('div', { class: 'sr', role: 'status' });
     this.panel = h('section', { class: 'panel', id: 'panel', hidden: true, 'aria-labelledby': 'title' },
       h('header', { class: 'accent' }, this.face, h('div', { class: 'names' }, this.heading, this.state),
-        button('over', say('over'), () => { this.sure.hidden = false; this.sure.querySelector('button').focus(); }, icon('', ICONS.over)), this.closer),
+        button('over', 'over', () => { this.sure.hidden = false; this.sure.querySelector('button').focus(); }, icon('', ICONS.over)), this.closer),
       this.log,
       h('div', { class: 'foot' }, this.more, this.sure,
         h('form', { class: 'composer', submit: (/** @type {Event} */ event) => { event.preventDefault(); this.submit(); } }, this.input, this.go)),
@@ -503,7 +630,7 @@ class SensayChat extends HTMLElement {
 
   /** Put on what page and owner configured; called again when the owner's part arrives. */
   dress() {
-    const theme = this.opt('theme') || 'auto', title = this.opt('heading') || say('title'), color = this.opt('color');
+    const theme = this.opt('theme') || 'auto', title = this.opt('heading') || this.say('title'), color = this.opt('color');
     const dark = theme === 'dark' || (theme === 'auto' && matchMedia('(prefers-color-scheme:dark)').matches);
     this.root.toggleAttribute('data-dark', dark);
     this.root.dataset.position = this.opt('position') || 'bottom-right';
@@ -515,28 +642,31 @@ class SensayChat extends HTMLElement {
       this.root.style.setProperty('--on', 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.3 ? '#14151b' : '#fff');
     }
     this.heading.textContent = title;
-    this.picture(title, this.opt('picture'));
+    if (!this.painted) this.face.textContent = [...title.trim()][0]?.toUpperCase() || '•';
+    if (this.card?.picture) this.painted ??= this.paint();
     this.greet();
   }
 
-  /** A picture from elsewhere would tell a third party who visits: only the gateway's own is shown. @param {string} title @param {?string} url */
-  picture(title, url) {
-    const own = url && (url.startsWith('data:image/') || url.startsWith(`${BASE}/`));
-    this.face.replaceChildren(own ? h('img', { src: url, alt: '' }) : [...title.trim()][0]?.toUpperCase() || '•');
+  /** Show the bot's picture: through the gateway, so that nobody else hears of the visitor, and on a canvas, which a page need not allow. */
+  async paint() {
+    try {
+      const bitmap = await createImageBitmap(await (await fetch(`${this.client?.url}picture`, { credentials: 'omit', referrerPolicy: 'origin' })).blob());
+      const canvas = h('canvas', { width: bitmap.width, height: bitmap.height });
+      canvas.getContext('bitmaprenderer').transferFromImageBitmap(bitmap);
+      this.face.replaceChildren(canvas);
+    } catch { /* its initial will do */ }
   }
 
   greet() {
-    const card = this.client?.card, greeting = this.getAttribute('greeting') || (card ? card.greeting || say('hello') : '');
+    const greeting = this.opt('greeting'), wish = this.opt('suggestions'), ideas = wish?.split?.('|') || wish || [];
     this.hello?.remove();
     this.chips?.remove();
     if (!greeting) return;
     this.hello = h('div', { class: 'message theirs' }, h('div', { class: 'bubble' }, h('div', { class: 'text', dir: 'auto' }, greeting)));
     this.list.prepend(this.hello);
-    const asked = this.getAttribute('suggestions'), ideas = asked ? asked.split('|') : (card && card.suggestions) || [];
     this.chips = h('div', { class: 'chips', hidden: this.shown.size > 0 },
       ...ideas.slice(0, 6).map((/** @type {string} */ idea) => h('button', { type: 'button', dir: 'auto', click: () => this.send(idea) }, idea)));
     if (ideas.length) this.hello.after(this.chips);
-    this.group();
   }
 
   /** Phones: the keyboard covers the layout viewport, so the panel follows the visual one. */
@@ -553,11 +683,11 @@ class SensayChat extends HTMLElement {
   open(focus = true) {
     if (this.opened) return;
     this.opened = true;
-    this.count(0);
     this.panel.hidden = false;
     this.root.toggleAttribute('data-open', true);
-    this.launcher.setAttribute('aria-label', say('close'));
     this.launcher.setAttribute('aria-expanded', 'true');
+    this.count(0);
+    this.client?.share('seen');
     this.fit();
     this.follow(true);
     if (focus) (matchMedia('(pointer:coarse)').matches ? this.log : this.input).focus();
@@ -571,8 +701,8 @@ class SensayChat extends HTMLElement {
     this.opened = false;
     this.panel.hidden = true;
     this.root.toggleAttribute('data-open', false);
-    this.launcher.setAttribute('aria-label', say('open'));
     this.launcher.setAttribute('aria-expanded', 'false');
+    this.count(0);
     if (inside) this.launcher.focus();
     this.tune();
     this.emit('close');
@@ -641,20 +771,28 @@ class SensayChat extends HTMLElement {
   hear(what, data) {
     if (what === 'message') this.message(data);
     else if (what === 'typing') this.typing(6000);
-    else if (what === 'queued') this.typing(20000, data.seconds > 0 ? `${say('queued')} · ${Math.ceil(data.seconds)} s` : say('queued'));
+    else if (what === 'queued') this.typing(20000, this.say('queued') + (data.seconds > 0 ? ` · ${Math.ceil(data.seconds)} s` : ''));
     else if (what === 'sent') this.sent(data);
     else if (what === 'failed') this.failed(data);
     else if (what === 'reset') this.clear();
-    else if (what === 'card') { this.dress(); this.emit('ready'); }
-    else if (what === 'state') { this.state.textContent = say(data); this.state.dataset.state = data; }
+    else if (what === 'seen') this.count(0);
+    else if (what === 'card') this.met();
+    else if (what === 'state') { this.state.textContent = this.say(data); this.state.dataset.state = data; }
     else if (what === 'error') this.emit('error', data);
     if (what === 'state' && data === 'seconds') setTimeout(() => this.log.setAttribute('aria-live', 'polite'), 1500);
+  }
+
+  /** The owner's part is here. If it asks for consent, a page that did not know asks for it now. */
+  met() {
+    if (this.held) { this.consent(false); this.emit('consent'); return; }
+    this.dress();
+    this.emit('ready');
   }
 
   /** @param {Message} message */
   message(message) {
     const known = this.shown.get(message.id), fresh = Date.parse(message.created_at) > this.born - 5000;
-    if (known) { known.settled = true; known.classList.remove('waiting'); return; }
+    if (known) { known.classList.remove('waiting', 'late'); return; }
     this.show(message);
     if (message.role !== 'assistant') return;
     this.awaiting = false;
@@ -667,37 +805,24 @@ class SensayChat extends HTMLElement {
   /** @param {any} message */
   show(message) {
     const mine = message.role === 'user', time = new Date(message.created_at || Date.now()), today = time.toDateString() === new Date().toDateString();
-    const stamp = time.toLocaleString([], today ? { hour: '2-digit', minute: '2-digit' } : { dateStyle: 'medium', timeStyle: 'short' });
-    const element = h('div', { class: `message ${mine ? 'mine' : 'theirs'}${message.id ? '' : ' waiting'}` },
-      h('div', { class: `bubble${mine ? ' accent' : ''}` }, h('span', { class: 'sr' }, `${say(mine ? 'you' : 'bot')} `),
+    const stamp = time.toLocaleString([], { timeStyle: 'short', dateStyle: today ? undefined : 'medium' });
+    const element = h('div', { class: `message ${mine ? 'mine' : 'theirs'}${message.id ? '' : ' waiting late'}` },
+      h('div', { class: `bubble${mine ? ' accent' : ''}` }, h('span', { class: 'sr' }, `${this.say(mine ? 'you' : 'bot')} `),
         h('div', { class: 'text', dir: 'auto' }, message.content ? build(message.content) : message.text)),
       h('div', { class: 'meta' }, stamp));
-    element.settled = Boolean(message.id);
     element.stamp = stamp;
     this.shown.set(message.id || message.key, element);
     // what the gateway has not confirmed yet comes after all that it has
-    const later = element.settled && [...this.list.children].find((one) => one.settled === false);
-    this.list.insertBefore(element, later || this.dots);
+    this.list.insertBefore(element, message.id && this.list.querySelector('.late') || this.dots);
     if (this.chips) this.chips.hidden = true;
-    this.group();
-    this.follow(mine && !element.settled);
-  }
-
-  /** Messages of one side in a row stand close; the time is under the last. */
-  group() {
-    const all = [...this.list.children].filter((one) => one.classList.contains('message'));
-    all.forEach((one, at) => {
-      const side = one.classList.contains('mine');
-      one.classList.toggle('joined', at > 0 && all[at - 1].classList.contains('mine') === side);
-      one.classList.toggle('tail', all[at + 1]?.classList.contains('mine') !== side);
-    });
+    this.follow(mine && !message.id);
   }
 
   /** @param {{key: string, id: string, status: string}} answer */
   sent({ key, id, status }) {
     const element = this.shown.get(key);
     this.shown.delete(key);
-    if (this.shown.has(id)) { element?.remove(); this.group(); }
+    if (this.shown.has(id)) { element?.remove(); }
     else if (element) {
       element.classList.remove('waiting', 'failed');
       element.querySelector('.meta').textContent = element.stamp;
@@ -712,8 +837,8 @@ class SensayChat extends HTMLElement {
     const element = this.shown.get(key);
     if (!element) return;
     element.classList.add('failed');
-    element.querySelector('.meta').replaceChildren(`${detail || say('failed')} `,
-      h('button', { type: 'button', click: () => { element.classList.remove('failed'); this.client?.retry(key); this.input.focus(); } }, say('again')));
+    element.querySelector('.meta').replaceChildren(`${detail || this.say('failed')} `,
+      h('button', { type: 'button', click: () => { element.classList.remove('failed'); this.client?.retry(key); this.input.focus(); } }, this.say('again')));
     this.follow(false);
     this.emit('error', { detail });
   }
@@ -724,7 +849,7 @@ class SensayChat extends HTMLElement {
     const begins = this.dots.hidden && time > 0;
     this.dots.hidden = time === 0;
     this.dots.lastChild.textContent = note;
-    if (begins) { this.spoken.textContent = note || say('answering'); this.follow(false); }
+    if (begins) { this.spoken.textContent = note || this.say('answering'); this.follow(false); }
     if (time) this.timer = setTimeout(() => this.typing(0), time);
     else this.spoken.textContent = '';
   }
@@ -744,7 +869,7 @@ class SensayChat extends HTMLElement {
     this.unread = unread;
     this.badge.hidden = !unread;
     this.badge.textContent = String(unread);
-    if (unread) this.launcher.setAttribute('aria-label', `${say('open')} (${unread} ${say('unread')})`);
+    this.launcher.setAttribute('aria-label', this.opened ? this.say('close') : this.say('open') + (unread ? ` (${unread} ${this.say('unread')})` : ''));
   }
 
   /** Keep the end in view, unless someone reads further up. @param {boolean} always */
@@ -759,7 +884,7 @@ class SensayChat extends HTMLElement {
   }
 
   /** @param {string} name @param {any} [detail] */
-  emit(name, detail) { this.dispatchEvent(new CustomEvent(`sensay-${name}`, { detail, bubbles: true, composed: true })); }
+  emit(name, detail) { this.dispatchEvent(new CustomEvent(`sensay-${name}`, { detail, bubbles: true })); }
 }
 
 // --- the page
@@ -768,27 +893,20 @@ class SensayChat extends HTMLElement {
 const boot = () => {
   const page = /** @type {any} */ (window).SensayWidget || {}, data = SCRIPT ? { ...SCRIPT.dataset } : {};
   const bot = page.replicaId || page.bot || data.bot || data.replicaId || decodeURIComponent(BOT);
-  const wish = { ...data, ...page.config };
+  const wishes = Object.entries({ ...data, ...page.config });
   /** @type {any} */ let chat = document.querySelector('sensay-chat');
   if (bot && ![...document.querySelectorAll('sensay-chat')].some((one) => one.getAttribute('bot') === bot)) {
     chat = h('sensay-chat', { bot, base: BASE });
-    for (const name of SETTINGS) {
-      const value = wish[name === 'heading' ? 'title' : name];
-      if (value != null) chat.setAttribute(name, Array.isArray(value) ? value.join('|') : String(value));
-    }
+    for (const [name, value] of wishes) chat.setAttribute(name === 'title' ? 'heading' : name, Array.isArray(value) ? value.join('|') : value);
     (document.getElementById(page.containerId || data.container || data.containerId || '') || document.body).append(chat);
   }
-  const api = Object.fromEntries(['open', 'close', 'toggle', 'send', 'reset'].map((name) =>
-    [name, (/** @type {any[]} */ ...rest) => (chat || document.querySelector('sensay-chat'))?.[name](...rest)]));
-  const wraps = new Map();
-  Object.assign((/** @type {any} */ (window).SensayWidget = page), api, {
-    on(/** @type {string} */ name, /** @type {(detail: any) => void} */ act) {
-      const wrap = (/** @type {any} */ event) => act(event.detail);
-      wraps.set(act, wrap);
-      document.addEventListener(`sensay-${name}`, wrap);
-    },
-    off(/** @type {string} */ name, /** @type {any} */ act) { document.removeEventListener(`sensay-${name}`, wraps.get(act)); },
-  });
+  for (const name of ['open', 'close', 'toggle', 'send', 'reset', 'identify', 'consent']) {
+    page[name] = (/** @type {any[]} */ ...rest) => (chat || document.querySelector('sensay-chat'))?.[name](...rest);
+  }
+  page.on = (/** @type {string} */ name, /** @type {any} */ act) => document.addEventListener(`sensay-${name}`, act);
+  page.off = (/** @type {string} */ name, /** @type {any} */ act) => document.removeEventListener(`sensay-${name}`, act);
+  /** @type {any} */ (window).SensayWidget = page;
+  for (const [name, ...rest] of page.queue || []) page[name](...rest);
 };
 
 if (!customElements.get('sensay-chat')) customElements.define('sensay-chat', SensayChat);
