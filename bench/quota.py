@@ -26,6 +26,7 @@ from gateway.policy.fairness import Fairness, Pick
 from gateway.policy.quota import TRANSIT, Quota
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "discussion" / "quota.svg"
+RESERVES = {"shop": "reserve 200", "help": "reserve 100"}
 _numbers = count(1)
 
 
@@ -355,21 +356,21 @@ def draw(out: Outcome, path: Path) -> None:
     parts = [_frame(left, width)]
     for index, (limit, colour, top) in enumerate(((1000, "#111827", 40), (100, "#9ca3af", 40))):
         points = [(at, used[1 - index]) for at, *used in out.used if at >= start]
-        line = " ".join(
-            f"{x(at):.1f},{top + 120 * (1 - n / limit):.1f}" for at, n in points[:: 3 + 3 * index]
-        )
+        line = " ".join(f"{x(at):.1f},{top + 120 * (1 - n / limit):.1f}" for at, n in points[::9])
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
     for row, (bot, colour) in enumerate(colours.items()):
         y = 240 + row * 70
         waits = [(at, w) for at, w in _waits(out, bot) if at >= start]
         longest = max((w for _, w in waits), default=0.0)
-        note = f"{bot}: {len(waits)} turns, longest wait {longest:.0f} s"
+        note = f"{bot} ({RESERVES.get(bot, 'no reserve')}): {len(waits)} turns, longest wait {longest:.0f} s"
         parts.append(f'<text x="{left}" y="{y - 8}" fill="{colour}">{note}</text>')
         parts.append(f'<line x1="{left}" x2="{left + width}" y1="{y + 40}" y2="{y + 40}" stroke="#d1d5db"/>')
-        for at, w in waits:
-            height = min(40.0, 40 * w / 3000) if w > 0 else 0.0
+        tallest = {
+            round(x(at)): max(5.0, min(40.0, 40 * w / 3000)) for at, w in sorted(waits, key=lambda p: p[1])
+        }
+        for place, height in sorted(tallest.items()):
             parts.append(
-                f'<line x1="{x(at):.1f}" x2="{x(at):.1f}" y1="{y + 40}" y2="{y + 39 - height:.1f}" stroke="{colour}"/>'
+                f'<line x1="{place}" x2="{place}" y1="{y + 40}" y2="{y + 40 - height:.0f}" stroke="{colour}"/>'
             )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*parts, "</svg>\n"]))
