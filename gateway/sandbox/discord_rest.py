@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,7 @@ MESSAGES = {
 }
 STATUSES = {0: 401, 10003: 404, 10004: 404, 10008: 404, 10015: 404, 10062: 404}
 STATUSES |= {50027: 401, 50278: 403, 160005: 403}
+STATUSES |= {20016: 429, 20028: 429, 200000: 400, 40005: 413}
 STATUSES |= {50001: 403, 50007: 403, 50013: 403}
 CODES = {401: 0, 403: 50013, 404: 10003}
 
@@ -75,6 +77,7 @@ class RestSandbox:
         """The error code that answers whoever opens a thread."""
         self.commands_refused: int | None = None
         self.interactions: dict[str, Json] = {}
+        self.calls: Counter[str] = Counter()
 
     def routes(self) -> list[web.RouteDef]:
         table: list[tuple[str, str, str, Answer]] = [
@@ -114,6 +117,8 @@ class RestSandbox:
         """Faults first, then who asks, then the handler; every refusal in Discord's own words."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
+            self.calls[operation] += 1
+
             async def inner() -> web.StreamResponse:
                 try:
                     bot = self._by_interaction(request) if by_token else self._by_header(request)
@@ -434,7 +439,8 @@ def _refused(refusal: Refusal) -> web.Response:
     if refusal.field:
         errors = [{"code": "BASE_TYPE_BAD_LENGTH", "message": refusal.reason}]
         body["errors"] = {refusal.field: {"_errors": errors}}
-    return _json(body, STATUSES.get(refusal.code, 400))
+    status = STATUSES.get(refusal.code, 400)
+    return _json(body | ({"retry_after": 60.0} if status == 429 else {}), status, {"Via": "1.1 sandbox"})
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

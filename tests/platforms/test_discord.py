@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from adapters.discord.outgoing import nonce
 from adapters.discord.errors import INTENT_REMEDY
+from adapters.discord.outgoing import nonce
 from gateway.errors import Misconfigured, Permanent, RateLimited, Transient
 from gateway.ports import Adapter, Platform, Renderer, ShowsTyping
 from gateway.sandbox.faults import Fault

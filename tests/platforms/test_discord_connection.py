@@ -238,20 +238,22 @@ async def test_a_resume_host_that_is_gone_is_not_asked_for_ever(scene: Scene):
     assert scene.gateway.identifies == 1
 
 
-async def test_many_bots_resume_without_identifying_again(scene: Scene):
-    count = 20
+async def test_a_hundred_bots_resume_without_identifying_again(scene: Scene):
+    count = 100
     hosts = [FakeHost(f"bot{number}", "discord") for number in range(count)]
     async with AsyncExitStack() as stack:
         for number, host in enumerate(hosts):
             await stack.enter_async_context(scene.running(scene.adapter(f"token-{number}"), host))
+        for number in range(count):
+            await scene.discord.say(f"token-{number}", {"text": "before"})
         scene.gateway.drop()
         for number in range(count):
             await scene.discord.say(f"token-{number}", {"text": "missed"})
-        await until(lambda: all(host.accepted for host in hosts), 10)
-        await until(lambda: all(host.state == "ready" for host in hosts), 10)
+        await until(lambda: all(len(host.accepted) == 2 for host in hosts), 30)
+        await until(lambda: all(host.state == "ready" for host in hosts), 30)
 
     assert (count, count) == (scene.gateway.identifies, scene.gateway.resumes)
-    assert [1] * count == [len(host.accepted) for host in hosts]
+    assert [["before", "missed"]] * count == [[said.text for said in host.accepted] for host in hosts]
 
 
 async def test_a_stopped_bot_keeps_its_session_and_leaves_no_thread(scene: Scene):
@@ -304,8 +306,10 @@ def test_the_pace_allows_a_burst_and_then_one_at_a_time():
 
 def test_discord_py_still_has_what_the_connection_is_built_on():
     assert "parsers" in inspect.getsource(ConnectionState.__init__)
-    assert "client._connection.parsers" in inspect.getsource(DiscordWebSocket.from_client)
-    assert {"initial", "gateway", "session", "sequence", "resume"} <= set(
+    assert "ws._discord_parsers = " in inspect.getsource(DiscordWebSocket.from_client)
+    assert "self._discord_parsers[event]" in inspect.getsource(DiscordWebSocket.received_message)
+    assert "client._connection.shard_count" in inspect.getsource(DiscordWebSocket.from_client)
+    assert {"initial", "gateway", "shard_id", "session", "sequence", "resume"} <= set(
         inspect.signature(DiscordWebSocket.from_client).parameters
     )
     assert inspect.iscoroutinefunction(DiscordWebSocket.poll_event)
@@ -327,3 +331,7 @@ def test_discord_py_still_asks_the_rest_api_as_the_directory_does():
 
     assert list(inspect.signature(http.get_channel).parameters) == ["self", "channel_id"]
     assert list(inspect.signature(http.get_guild).parameters) == ["self", "guild_id", "with_counts"]
+    for name in ("get_guilds", "get_all_guild_channels", "get_active_threads", "get_member", "logs_from"):
+        assert callable(getattr(http, name))
+    for name in ("bulk_upsert_global_commands", "get_bot_gateway", "start_thread_with_message"):
+        assert callable(getattr(http, name))

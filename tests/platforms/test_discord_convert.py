@@ -104,6 +104,52 @@ def test_words_beside_a_file_are_a_question():
     assert said(payload("what is this?", guild=False, attachments=[{"id": "1"}])).answer_with is None
 
 
+FORWARD = {"message": {"content": "The sale ends on Friday.", "embeds": [], "attachments": []}}
+CARD = {"title": "Opening hours", "description": "Mon to Fri", "fields": [{"name": "Sat", "value": "closed"}]}
+
+
+def test_a_forwarded_message_is_read_as_a_quotation():
+    assert said(payload("", guild=False, message_snapshots=[FORWARD])).text == "> The sale ends on Friday."
+    both = said(payload("is that true?", guild=False, message_snapshots=[FORWARD]))
+
+    assert both.text == "is that true?\n\n> The sale ends on Friday."
+
+
+def test_the_card_of_a_link_is_read_as_a_quotation():
+    shown = said(payload("see https://x.example", guild=False, embeds=[CARD])).text
+
+    assert shown == "see https://x.example\n\n> Opening hours\n> Mon to Fri\n> Sat: closed"
+
+
+def test_an_edit_is_read_like_the_message():
+    [edit] = convert("MESSAGE_UPDATE", payload("so?", embeds=[CARD], edited_timestamp="now"), ME)
+
+    assert edit.text.startswith("so?\n\n> Opening hours")
+
+
+@pytest.mark.parametrize("nothing", ["\u200b" * 2000, " \u2060\ufeff ", "\u2800\u3164", "\u200d\ufe0f"])
+def test_what_nobody_sees_is_no_question(nothing: str):
+    assert said(payload(nothing, guild=False)).answer_with == "unsupported"
+    assert said(payload("<@42>" + nothing, mentions=[MY_USER])).answer_with == "greeting"
+    assert convert("MESSAGE_CREATE", payload(nothing), ME) == ()
+
+
+def test_a_flood_of_nothing_between_words_is_taken_out_and_flags_and_families_stay():
+    england, family = (
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+        "👨\u200d👩\u200d👧",
+    )
+
+    assert said(payload("a" + "\u200b" * 1500 + "b", guild=False)).text == "ab"
+    assert said(payload(england + family, guild=False)).text == england + family
+
+
+def test_a_voice_message_cannot_be_read():
+    voice = payload("", guild=False, flags=8192, attachments=[{"id": "1", "duration_secs": 3}])
+
+    assert said(voice).answer_with == "unsupported"
+
+
 def test_a_bare_mention_is_greeted():
     assert said(payload("<@42>", mentions=[MY_USER])).answer_with == "greeting"
 
