@@ -94,11 +94,11 @@ class Streams:
             raise Problem(503, "Too many streams are open.", retry_after=5.0)
         stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         mine = self._of.setdefault(key, [])
-        for oldest in [*mine[: len(mine) + 1 - PER_SESSION], *([stop] if self._closed else [])]:
-            if not oldest.done():
-                oldest.set_result(None)
         mine.append(stop)
         self._stops.add(stop)
+        for over in mine if self._closed else mine[: max(0, len(mine) - PER_SESSION)]:
+            if not over.done():
+                over.set_result(None)
         try:
             yield stop
         finally:

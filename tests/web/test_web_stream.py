@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
+from adapters.web import stream
 from adapters.web.render import WebRenderer
-from adapters.web.stream import PAGE, Pace
+from adapters.web.stream import PAGE, PER_SESSION, Pace
 from gateway.errors import Transient
 from gateway.messages import Address, Channel, Delivery, Part, Reply
 from gateway.ports import Retention, ShowsTyping
@@ -174,7 +176,7 @@ async def test_a_visitor_who_left_leaves_nothing_behind() -> None:
             await events.block()
             events.response.close()
         async with asyncio.timeout(5):
-            while len(site.platform.streams):  # noqa: ASYNC110 - what is waited for has no event
+            while len(site.platform.streams):
                 await asyncio.sleep(0)
 
 
@@ -192,7 +194,7 @@ async def test_an_adapter_is_ready_at_once_and_delivers_by_doing_nothing(site: S
     adapter, host = site.bots["support"]
     running = asyncio.create_task(adapter.run(host))
     async with asyncio.timeout(5):
-        while host.identity is None:  # noqa: ASYNC110 - what is waited for has no event
+        while host.identity is None:
             await asyncio.sleep(0)
     delivery = Delivery(
         id="turn-1.answer.0",
@@ -217,3 +219,29 @@ def test_an_answer_is_one_part_however_long() -> None:
 
     assert part.text == "word " * 50_000
     assert part.payload["content"]
+
+
+async def test_a_session_has_so_many_streams_and_the_newest_count(visitor: Visitor, site: Site) -> None:
+    async with AsyncExitStack() as stack:
+        opened = [await stack.enter_async_context(visitor.events()) for _ in range(PER_SESSION)]
+        assert [": hello"] * PER_SESSION == [await one.block() for one in opened]
+        newest = await stack.enter_async_context(visitor.events())
+        assert await newest.block() == ": hello"
+        async with asyncio.timeout(5):
+            assert await opened[0].next() is None
+        await visitor.say("Hello")
+
+        for one in [*opened[1:], newest]:
+            assert ("message", "Hello") == ((told := await one.next())[1], told[2]["text"])
+
+
+async def test_too_many_streams_are_refused_for_now(
+    visitor: Visitor, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "TOTAL", 1)
+    async with visitor.events() as one:
+        await one.block()
+        response = await visitor.http.get(visitor.url("events"), headers=visitor.headers)
+
+        assert response.status == 503
+        assert "Retry-After" in response.headers
