@@ -142,9 +142,13 @@ async def test_a_kill_in_the_middle_loses_nothing(sandbox, people, tmp_path):
         second.signal(signal.SIGTERM)
 
         assert await second.ended() == 0
-        assert sorted({item["chat"] for item in telegram}, key=int) == ["100", "101", "102", "103", "300"] or (
-            len({str(item["chat"]) for item in telegram}) == 5
-        )
+        assert sorted({item["chat"] for item in telegram}, key=int) == [
+            "100",
+            "101",
+            "102",
+            "103",
+            "300",
+        ] or (len({str(item["chat"]) for item in telegram}) == 5)
         assert len({str(item["chat"]) for item in discord}) == 4
         assert len(telegram) == 5, "nobody is answered twice"
         assert len(discord) == 4

@@ -63,7 +63,10 @@ async def test_the_servers_limits_are_never_hit_over_a_kill_and_a_restart(tmp_pa
             assert await program.ended() == 0
             statuses = Counter(request.status for request in sensay.requests)
             began = sensay.requests[0].at
-            told = [f"{request.at - began:.3f} {request.status} {request.path[-24:]}" for request in sensay.requests]
+            told = [
+                f"{request.at - began:.3f} {request.status} {request.path[-24:]}"
+                for request in sensay.requests
+            ]
             quiet = await answers(session, box, QUIET)
         finally:
             await program.kill()

@@ -1,0 +1,88 @@
+"""`make kill-matrix`: every step on every channel, and the table of docs/discussion/delivery.md."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from gateway.sandbox.server import Sandbox
+from tests.e2e.killed import POINTS
+from tests.e2e.ordeal import ROWS, Toll, Ways, ordeal
+
+PAGE = Path(__file__).parents[2] / "docs" / "discussion" / "delivery.md"
+BEGIN, END = "<!-- kill-matrix: begin -->\n", "<!-- kill-matrix: end -->"
+
+
+def told_by_platform(ways: Ways, point: str) -> bool:
+    """Discord is never told that an event was taken: there is nothing to die after."""
+    return (ways.platform, point) != ("discord", "acknowledged")
+
+
+def expected(ways: Ways, point: str) -> Toll:
+    """What is promised: nothing lost, nothing asked twice, and one window on Telegram with a choice."""
+    in_window = ways.platform == "telegram" and point in ("sending", "sent")
+    dropped = in_window and ways.unknown_send == "drop"
+    repeated = in_window and ways.unknown_send == "retry_once" and point == "sent"
+    return Toll(lost=0, asked_twice=0, seen_twice=int(repeated), dead_letters=int(dropped))
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def one(ways: Ways, point: str) -> Toll:
+    with tempfile.TemporaryDirectory() as folder:
+        async with Sandbox() as box:
+            return await ordeal(box, Path(folder), ways, point)
+
+
+async def all_of_it() -> dict[tuple[Ways, str], Toll]:
+    tolls = {}
+    for ways in ROWS:
+        for point in POINTS:
+            if told_by_platform(ways, point):
+                toll = tolls[ways, point] = await one(ways, point)
+                say(f"{ways!s:<42} {POINTS[point]:<24} {toll}")
+    return tolls
+
+
+def table(tolls: dict[tuple[Ways, str], Toll]) -> str:
+    head = "| killed when | " + " | ".join(map(str, ROWS)) + " |"
+    lines = [head, "|---" * (len(ROWS) + 1) + "|"]
+    for point, name in POINTS.items():
+        lines.append(f"| {name} | " + " | ".join(_cell(tolls.get((ways, point))) for ways in ROWS) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(toll: Toll | None) -> str:
+    if toll is None:
+        return "–"
+    cell = f"{toll.lost} / {toll.asked_twice} / {toll.seen_twice}"
+    return cell + (f" ({toll.dead_letters} unknown)" if toll.dead_letters else "")
+
+
+def main() -> None:
+    tolls = asyncio.run(all_of_it())
+    page = PAGE.read_text()
+    before, rest = page.split(BEGIN)
+    PAGE.write_text(before + BEGIN + table(tolls) + END + rest.split(END)[1])
+    broken = {key: toll for key, toll in tolls.items() if not within(toll, expected(*key))}
+    for (ways, point), toll in broken.items():
+        say(f"not as promised: {ways}, {POINTS[point]}: {toll}")
+    sys.exit(bool(broken))
+
+
+def within(toll: Toll, promised: Toll) -> bool:
+    """In the one window several sends may be under way, so there the number is not fixed."""
+    if (toll.lost, toll.asked_twice) != (0, 0):
+        return False
+    return bool(promised.seen_twice) >= bool(toll.seen_twice) and bool(promised.dead_letters) >= bool(
+        toll.dead_letters
+    )
+
+
+if __name__ == "__main__":
+    main()

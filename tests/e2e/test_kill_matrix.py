@@ -1,0 +1,54 @@
+"""A part of the kill matrix in each run: every step once, every channel. All of it: `make kill-matrix`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.sandbox.server import Sandbox
+from tests.e2e.kill_matrix import BEGIN, END, PAGE, expected, told_by_platform, within
+from tests.e2e.killed import POINTS
+from tests.e2e.ordeal import ROWS, Ways, ordeal
+
+DROP, REPEAT = Ways("telegram", "drop"), Ways("telegram", "retry_once")
+DISCORD, WEB, WEBHOOK = Ways("discord"), Ways("web"), Ways("webhook")
+HERE = [
+    (WEBHOOK, "received"),
+    (DISCORD, "journaled"),
+    (DROP, "acknowledged"),
+    (WEB, "claimed"),
+    (WEB, "requested"),
+    (REPEAT, "sent"),
+    (DROP, "sending"),
+    (DISCORD, "sent"),
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("ways", "point"), HERE, ids=[f"{ways.platform}-{point}" for ways, point in HERE])
+async def test_a_kill_costs_no_more_than_is_promised(
+    sandbox: Sandbox, tmp_path: Path, ways: Ways, point: str
+) -> None:
+    toll = await ordeal(sandbox, tmp_path, ways, point)
+
+    assert within(toll, expected(ways, point)), toll
+
+
+def test_the_published_table_is_whole_and_promises_what_is_required() -> None:
+    table = PAGE.read_text().split(BEGIN)[1].split(END)[0].strip().splitlines()
+    cells = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:] for line in table[2:]}
+
+    assert set(POINTS.values()) == set(cells)
+    for point, name in POINTS.items():
+        for ways, cell in zip(ROWS, cells[name], strict=True):
+            if not told_by_platform(ways, point):
+                assert cell == "–"
+                continue
+            lost, twice, seen = cell.partition(" (")[0].split(" / ")
+            promised = expected(ways, point)
+
+            assert ("0", "0") == (lost, twice), (name, ways)
+            assert seen == "0" or promised.seen_twice, (name, ways)
+            assert "(" not in cell or promised.dead_letters, (name, ways)
