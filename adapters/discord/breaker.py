@@ -38,6 +38,7 @@ class Breaker:
         """Count an answer. A 429 that several applications share is nobody's fault and counts for nothing."""
         if status not in BAD or headers.get("X-RateLimit-Scope") == "shared":
             return
+        self.bad(now)
         if status == 429 and "Via" not in headers:
             self._shielded_until = max(self._shielded_until, now + retry_after(headers, SHIELD_WAIT))
         if self._bad and now - self._bad[-1][0] < STEP:
