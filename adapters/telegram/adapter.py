@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from adapters.telegram.starting import Starts
 from adapters.telegram.transport import AiohttpRequest, Client, Download
 from adapters.telegram.webhook import Webhook
 from gateway.errors import GatewayError, Misconfigured, Transient
-from gateway.messages import Address, Delivery, Receipt
+from gateway.messages import Address, Arrival, Delivery, Receipt
 from gateway.ports import Host
 from gateway.settings.models import TelegramSettings
 
@@ -42,7 +43,7 @@ class Shared:
 
 
 class TelegramAdapter:
-    """`gateway.ports.Adapter`, `ShowsTyping` and `ShowsDraft` for one bot token."""
+    """`gateway.ports.Adapter`, `ShowsTyping`, `ShowsDraft` and `Rereads` for one bot token."""
 
     idempotent = False
     typing_every = 4.0
@@ -55,6 +56,7 @@ class TelegramAdapter:
         self._section, self._shared, self._poll = section, shared, poll
         self._sender: Sender | None = None
         self._pictures: Pictures | None = None
+        self._intake: Intake | None = None
 
     # --- listening --------------------------------------------------------------------------------------------------
 
@@ -76,7 +78,7 @@ class TelegramAdapter:
         key, base = await host.secret(f"telegram/{self.bot}"), self._shared.base_url
         if base is not None:
             self._pictures = Pictures(_derived(key, "files"), base + FILES.format(bot=self.bot))
-        intake = Intake(host, identity, Connections(self._client, host), self._pictures)
+        self._intake = intake = Intake(host, identity, Connections(self._client, host), self._pictures)
         if self._section.mode == "polling":
             return Poller(self._client, host, identity, intake, self._shared.starts, poll=self._poll)
         if base is None:
@@ -100,6 +102,10 @@ class TelegramAdapter:
             await Menu(self._client, host).keep(me.id)
         except (TelegramError, GatewayError) as error:
             log.info("telegram.profile_failed", bot=self.bot, error=str(error)[:300])
+
+    def reread(self, raw: str) -> Sequence[Arrival]:
+        """What an update that was kept as unreadable means now."""
+        return self._intake.reread(raw) if self._intake else ()
 
     # --- speaking ---------------------------------------------------------------------------------------------------
 

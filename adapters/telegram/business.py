@@ -34,7 +34,7 @@ class Connections:
 
     def __init__(self, client: Client, host: Host) -> None:
         self._client, self._host = client, host
-        self._known: dict[str, Connection] = {}
+        self.known: dict[str, Connection] = {}
 
     async def needed_by(self, updates: Iterable[Any]) -> Mapping[str, Connection]:
         """All connections that these updates speak of. Raises TelegramError when Telegram cannot be asked."""
@@ -42,23 +42,23 @@ class Connections:
             facts = update.get("business_connection") if isinstance(update, dict) else None
             if isinstance(facts, dict) and isinstance(facts.get("id"), str):
                 await self._learn(facts["id"], _read(facts))
-            elif (id_ := _named(update)) is not None and id_ not in self._known:
+            elif (id_ := _named(update)) is not None and id_ not in self.known:
                 await self._find(id_)
-        return self._known
+        return self.known
 
     async def _find(self, id_: str) -> None:
         try:
-            self._known[id_] = Connection(**json.loads(await self._host.recall(_key(id_)) or b""))
+            self.known[id_] = Connection(**json.loads(await self._host.recall(_key(id_)) or b""))
         except (ValueError, TypeError):
             try:
                 facts = await self._client.call("getBusinessConnection", business_connection_id=id_)
             except (BadRequest, Forbidden):
-                self._known[id_] = NONE
+                self.known[id_] = NONE
             else:
                 await self._learn(id_, _read(facts))
 
     async def _learn(self, id_: str, connection: Connection) -> None:
-        self._known[id_] = connection
+        self.known[id_] = connection
         await self._host.remember(_key(id_), json.dumps(asdict(connection)).encode())
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from telegram.error import TelegramError
 
-from adapters.telegram.business import Connections
+from adapters.telegram.addressing import Me
+from adapters.telegram.business import Connection, Connections
 from adapters.telegram.convert import Reading, convert_batch, unreadable
 from adapters.telegram.identity import Identity
 from adapters.telegram.joining import Joiner
 from adapters.telegram.pictures import Pictures
+from adapters.telegram.transport import decode
 from gateway.errors import GatewayError, Transient
 from gateway.messages import Arrival
 from gateway.ports import Host
@@ -32,16 +34,20 @@ class Intake:
         """Convert and journal. When it returns, the updates may be acknowledged. Raises Transient, TelegramError."""
         if not updates:
             return
-        now = self._host.clock.now()
-        reading = Reading(
-            me=await self._identity.known(),
-            bot=self._host.bot,
-            now=now,
-            business=await self._connections.needed_by(updates),
-            picture=self._picture(now),
-        )
-        if arrivals := convert_batch(updates, reading, self._joiner):
+        me, business = await self._identity.known(), await self._connections.needed_by(updates)
+        if arrivals := convert_batch(updates, self._reading(me, business), self._joiner):
             await self._accept(arrivals)
+
+    def reread(self, raw: str) -> list[Arrival]:
+        """Convert an update that was kept because it could not be read."""
+        if self._identity.me is None:
+            return [unreadable(raw, self._host.bot, LookupError())]
+        reading = self._reading(self._identity.me, self._connections.known)
+        return convert_batch([decode(raw.encode())], reading, Joiner())
+
+    def _reading(self, me: Me, business: Mapping[str, Connection]) -> Reading:
+        now = self._host.clock.now()
+        return Reading(me=me, bot=self._host.bot, now=now, business=business, picture=self._picture(now))
 
     def _picture(self, now: float) -> Callable[[str], str] | None:
         if self._pictures is None or not self._host.images:

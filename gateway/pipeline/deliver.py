@@ -127,9 +127,21 @@ class Courier:
             case Bury(cause, unknown, lane):
                 await self._surely(lambda: self._journal.bury(delivery, self._lease, cause, unknown=unknown))
                 if lane:
-                    to = delivery.address.to
-                    await self._surely(lambda: self._journal.kill_lane(self._channel, self._lease, to, cause))
+                    await self._drop_lane(delivery, cause)
                 self._tell(delivery, "unknown" if unknown else "dead", cause)
+
+    async def _drop_lane(self, delivery: Delivery, cause: str) -> None:
+        """Nothing reaches this chat any more: what waits for it is given up, too."""
+        dropped: list[int] = []
+
+        async def kill() -> None:
+            to = delivery.address.to
+            dropped.append(await self._journal.kill_lane(self._channel, self._lease, to, cause))
+
+        await self._surely(kill)
+        fields = {"bot": delivery.key.bot, "platform": delivery.key.platform, "parts": sum(dropped)}
+        fields |= {"conversation": str(delivery.key), "cause": cause}
+        self._observer(Noted(event="lane.dropped", level="warning", fields=fields))
 
     async def _surely(self, write: Callable[[], object]) -> None:
         """What a platform did must be written down: while the journal cannot, wait and try again."""

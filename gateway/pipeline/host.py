@@ -112,4 +112,7 @@ class ChannelHost:
 
     @property
     def images(self) -> bool:
-        return bool(self._current().bots[self.bot].images == "signed_url")
+        """Sensay looks at pictures on its published Telegram path only."""
+        settings = self._current()
+        wanted = settings.bots[self.bot].images == "signed_url"
+        return wanted and self.platform == "telegram" and settings.sensay.dialect == "openapi"

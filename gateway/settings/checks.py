@@ -111,3 +111,5 @@ def advice(settings: Settings) -> Iterator[str]:
             yield f"bots.{name}: has no channel (telegram, discord, web or webhook)"
         if bot.access.dm == "allowed" and not (bot.access.allow.users or bot.access.allow.roles):
             yield f"bots.{name}.access.dm: allowed, but access.allow names nobody"
+        if bot.images == "signed_url" and (not bot.telegram or settings.sensay.dialect != "openapi"):
+            yield f"bots.{name}.images: pictures are shown on Telegram only, with sensay.dialect openapi"

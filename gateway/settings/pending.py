@@ -12,21 +12,14 @@ from gateway.settings.models import Settings
 from gateway.settings.shape import select
 
 NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-    ("server.trusted_proxies", bool),
     ("watch", bool),
     ("telemetry.otlp_endpoint", bool),
     ("bots.*.weight", lambda weight: weight != 1),
     ("bots.*.reserve_per_hour", bool),
     ("bots.*.coalesce", bool),
-    ("bots.*.images", lambda images: images != "off"),
-    ("bots.*.telegram.mode", lambda mode: mode == "webhook"),
-    ("bots.*.telegram.groups.mode", lambda mode: mode == "listen"),
     ("bots.*.telegram.stream", lambda stream: stream == "on"),
     ("bots.*.discord.stream", lambda stream: stream == "on"),
-    ("bots.*.web.consent", bool),
     ("bots.*.web.stream", lambda stream: stream == "on"),
-    ("bots.*.web.proof_of_work", lambda work: work != "off"),
-    ("bots.*.web.identity_secret", bool),
 )
 
 JOURNALS_NOT_YET = ("valkey", "redis")

@@ -23,7 +23,7 @@ from gateway.messages import (
     decode,
     encode,
 )
-from gateway.ports import Adapter, Platform, Renderer, ShowsTyping
+from gateway.ports import Adapter, Platform, Renderer, Rereads, ShowsTyping
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
 from gateway.settings.models import TelegramSettings
@@ -119,6 +119,18 @@ async def test_a_poison_update_is_kept_and_does_not_stop_the_next_one(scene: Sce
     assert isinstance(poison, Unreadable)
     assert "nonsense" in poison.raw
     assert "after" == after.text
+
+
+async def test_an_update_that_was_kept_can_be_read_anew(scene: Scene) -> None:
+    message = '"message_id": 1, "date": 1, "chat": {"id": 7, "type": "private"}, "text": "hi"'
+    sender = '"from": {"id": 7, "is_bot": false, "first_name": "Ada"}'
+    async with scene.running() as adapter:
+        (said,) = adapter.reread(f'{{"update_id": 5, "message": {{{message}, {sender}}}}}')
+        (still,) = adapter.reread('"nonsense"')
+
+    assert isinstance(adapter, Rereads)
+    assert ("hi", "7") == (said.text, said.key.chat)
+    assert isinstance(still, Unreadable)
 
 
 async def test_halves_of_surrogate_pairs_do_not_block_the_queue(scene: Scene) -> None:

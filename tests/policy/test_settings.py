@@ -915,3 +915,13 @@ def test_what_is_allowed_but_hardly_meant_is_warned_of(tmp_path: Path) -> None:
         "bots.a.access.dm: allowed, but access.allow names nobody",
     )
     assert read(tmp_path, "version: 1\n").warnings == ("bots: there are none",)
+
+
+def test_pictures_where_sensay_does_not_look_at_them_are_warned_of(tmp_path: Path) -> None:
+    text = ONE + "    images: signed_url\n    telegram: {token: t}\n"
+    text += "server: {public: {base_url: https://a.example}}\n"
+
+    assert read(tmp_path, text).warnings == ()
+    assert read(tmp_path, text + "sensay: {dialect: guide}\n").warnings == (
+        "bots.a.images: pictures are shown on Telegram only, with sensay.dialect openapi",
+    )

@@ -1,0 +1,174 @@
+"""A Telegram bot with everything behind it: journal, pipeline and a pretended Sensay."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+
+from gateway.app import Gateway
+from gateway.policy.texts import BUILT_IN
+from gateway.ports import Fact, Noted, Observer
+from gateway.sandbox.sensay import SUPPORT
+from gateway.sandbox.server import Sandbox
+from gateway.settings import Settings
+from tests.platforms.fake_host import until
+
+TOKEN = "100200300:sandbox-token-for-the-tests-0000000000"
+UNSUPPORTED = BUILT_IN["en"]["unsupported"]
+GROUP = {"id": -100, "title": "Shop talk", "type": "supergroup"}
+
+
+@asynccontextmanager
+async def gateway(
+    box: Sandbox,
+    *,
+    images: str = "off",
+    observe: Observer = lambda _: None,
+    dialect: str = "openapi",
+    **telegram: Any,
+) -> AsyncIterator[Gateway]:
+    """With its public address known beforehand, as behind a proxy."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    box.telegram.webhooks.pace = 0.0
+    bot = {"organization": "acme", "replica": SUPPORT, "images": images, "limits": {"user": "off"}}
+    made = Gateway(
+        Settings.model_validate(
+            {
+                "server": {
+                    "public": {"host": "127.0.0.1", "port": port, "base_url": f"http://127.0.0.1:{port}"},
+                    "admin": {"port": 0},
+                },
+                "journal": "memory:",
+                "shutdown_grace": "1s",
+                "sensay": {"base_url": box.url, "dialect": dialect},
+                "platforms": {"telegram": {"api_url": box.url}},
+                "organizations": {"acme": {"secret": "acme-secret"}},
+                "bots": {"support": {**bot, "telegram": {"token": TOKEN, **telegram}}},
+            }
+        ),
+        observe=observe,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(made.run(stop))
+    try:
+        await until(lambda: running.done() or box.telegram.bot(TOKEN).calls["getme"], 10)
+        yield made
+    finally:
+        stop.set()
+        await running
+
+
+async def says(box: Sandbox, text: str | None = None, **more: Any) -> None:
+    body = {"user": {"id": 7, "name": "Ada"}, **({"text": text} if text else {}), **more}
+    url = f"{box.url}/_control/telegram/{TOKEN}/messages"
+    async with aiohttp.ClientSession() as http, http.post(url, json=body) as response:
+        assert response.status == 200
+
+
+def sent(box: Sandbox) -> list[str]:
+    return [item["text"] for item in box.telegram.sent(TOKEN) if item["kind"] == "message"]
+
+
+def asked(box: Sandbox, operation: str = "complete") -> list[dict[str, Any]]:
+    """Bodies of what Sensay answered well."""
+    found = [r for r in box.sensay.requests if r.operation == operation and r.status == 200]
+    return [request.body for request in found]
+
+
+async def test_a_bot_that_telegram_calls_answers(sandbox: Sandbox) -> None:
+    async with gateway(sandbox, mode="webhook"):
+        await says(sandbox, "When are you open?")
+        await until(lambda: sent(sandbox), 10)
+        await until(lambda: not sandbox.telegram.bot(TOKEN).updates)
+
+    assert ["When are you open?"] == [body["content"] for body in asked(sandbox)]
+    assert 0 == sandbox.telegram.bot(TOKEN).calls["getupdates"]
+
+
+async def test_the_replica_sees_a_picture_and_fetches_it(sandbox: Sandbox) -> None:
+    async with gateway(sandbox, images="signed_url"):
+        await says(sandbox, photo=True)
+        await until(lambda: sent(sandbox), 10)
+        (body,) = asked(sandbox)
+        async with aiohttp.ClientSession() as http, http.get(body["imageURL"]) as response:
+            picture = await response.read()
+
+    assert "(picture)" == body["content"]
+    assert picture.startswith(b"\x89PNG")
+
+
+async def test_an_album_is_one_question_whichever_piece_has_the_words(sandbox: Sandbox) -> None:
+    async with gateway(sandbox):
+        await says(sandbox, photo=True, media_group_id="m")
+        await says(sandbox, photo=True, media_group_id="m", caption="Which one is warmer?")
+        await says(sandbox, photo=True, media_group_id="m")
+        await until(lambda: sent(sandbox), 10)
+
+    assert ["Which one is warmer?"] == [body["content"] for body in asked(sandbox)]
+    assert UNSUPPORTED not in sent(sandbox)
+
+
+async def test_an_album_without_words_is_declined_once_and_asks_nothing(sandbox: Sandbox) -> None:
+    async with gateway(sandbox):
+        for _ in range(3):
+            await says(sandbox, photo=True, media_group_id="m")
+        await until(lambda: sent(sandbox), 10)
+        await says(sandbox, "/help")
+        await until(lambda: len(sent(sandbox)) > 1)
+
+    assert [UNSUPPORTED, BUILT_IN["en"]["help"]] == sent(sandbox)
+    assert [] == asked(sandbox)
+
+
+async def test_a_listening_bot_stores_what_is_not_said_to_it(sandbox: Sandbox) -> None:
+    async with gateway(sandbox, groups={"mode": "listen"}):
+        await says(sandbox, "The blue one is sold out", chat=GROUP)
+        await says(sandbox, "which colours are left?", chat=GROUP, mention=True)
+        await until(lambda: sent(sandbox) and asked(sandbox, "record"), 10)
+
+    assert ["The blue one is sold out"] == [body["content"] for body in asked(sandbox, "record")]
+    assert ["which colours are left?"] == [body["content"] for body in asked(sandbox)]
+
+
+async def test_an_answer_for_somebodys_account_goes_through_it(sandbox: Sandbox) -> None:
+    async with gateway(sandbox):
+        sandbox.telegram.bot(TOKEN).connect("c1", 99, enabled=True, can_reply=True)
+        await says(sandbox, "When are you open?", business="c1")
+        await says(sandbox, "When are you open?")
+        await until(lambda: len(sent(sandbox)) == 2, 10)
+        await until(lambda: not sandbox.telegram.bot(TOKEN).updates)
+
+    businesses = {item.get("business") for item in sandbox.telegram.sent(TOKEN) if item["kind"] == "message"}
+    assert {"c1", None} == businesses
+
+
+async def test_what_waits_for_a_chat_that_blocked_the_bot_is_dropped_with_a_count(sandbox: Sandbox) -> None:
+    await says(sandbox, "/help")
+    await says(sandbox, "/privacy")
+    await says(sandbox, "/help", user={"id": 8})
+    sandbox.telegram.block(TOKEN, 7)
+    facts: list[Fact] = []
+    async with gateway(sandbox, observe=facts.append):
+        dropped = await until(
+            lambda: [f for f in facts if isinstance(f, Noted) and f.event == "lane.dropped"]
+        )
+        await until(lambda: sent(sandbox))
+
+    assert [1] == [fact.fields["parts"] for fact in dropped]
+    assert "blocked" in dropped[0].fields["cause"]
+    assert [BUILT_IN["en"]["help"]] == sent(sandbox)
+
+
+async def test_a_picture_is_declined_where_sensay_has_no_eyes(sandbox: Sandbox) -> None:
+    async with gateway(sandbox, images="signed_url", dialect="generic"):
+        await says(sandbox, photo=True)
+        await until(lambda: sent(sandbox), 10)
+
+    assert [UNSUPPORTED] == sent(sandbox)
