@@ -21,6 +21,11 @@ def stop_events() -> tuple[asyncio.Event, asyncio.Event]:
     return stop, now
 
 
+def on_hangup(act: Callable[[], object]) -> None:
+    """Have SIGHUP do something."""
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
+
+
 def run_loop(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run on uvloop where there is one: a quarter of asyncio's memory for each TLS connection."""
     try:

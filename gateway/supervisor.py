@@ -29,10 +29,16 @@ class Status:
     identity: str | None = None
     error: str | None = None
     remedy: str | None = None
+    paused: bool = False
     failures: int = 0
     failing_since: float | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     kick: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    @property
+    def shown(self) -> BotState:
+        """What an operator sees: a pause hides a channel that works, not one in trouble."""
+        return "paused" if self.paused and self.state == "running" else self.state
 
 
 class Supervisor:
@@ -56,6 +62,13 @@ class Supervisor:
         status = self._channels[channel] = Status(since=self._clock.now())
         self._tell(channel, status)
         status.task = asyncio.get_running_loop().create_task(self._keep(channel, status), name=str(channel))
+
+    def pause(self, channel: Channel, *, on: bool) -> None:
+        """Show a pause, or its end."""
+        status = self._channels.get(channel)
+        if status is not None and status.paused != on:
+            status.paused, status.since = on, self._clock.now()
+            self._tell(channel, status)
 
     async def stop(self, channel: Channel) -> None:
         """Let it end, and forget it."""
@@ -138,7 +151,7 @@ class Supervisor:
             BotChanged(
                 bot=channel.bot,
                 platform=channel.platform,
-                state=status.state,
+                state=status.shown,
                 since=status.since,
                 error=status.error,
                 remedy=status.remedy,

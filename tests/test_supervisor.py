@@ -8,8 +8,8 @@ from contextlib import aclosing
 
 import pytest
 
-from gateway.app import _ends_badly
 from gateway.errors import Misconfigured, Permanent, Superseded, Transient
+from gateway.fleet import _ends_badly
 from gateway.journal import open_journal
 from gateway.messages import BotState, Channel
 from gateway.policy.lifecycle import CAP, PERSON_CAP, PERSON_EVERY

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -11,8 +12,8 @@ import structlog
 from gateway.app import Gateway, Makers, secrets_of
 from gateway.cli.options import CONFIGURATION, config_option, read
 from gateway.errors import GatewayError, Misconfigured
-from gateway.process import run_loop, stop_events
-from gateway.settings import Loaded
+from gateway.process import on_hangup, run_loop, stop_events
+from gateway.settings import Loaded, load
 from gateway.telemetry import LogFacts, Mask, configure_logs
 
 IMMEDIATE = 3.0
@@ -22,21 +23,21 @@ IMMEDIATE = 3.0
 @click.command()
 @config_option
 def run(path: Path) -> None:
-    """Run the gateway. SIGTERM drains, a second one is immediate."""
-    sys.exit(serve(read(path, CONFIGURATION)))
+    """Run the gateway. SIGHUP reloads; SIGTERM drains, a second one is immediate."""
+    sys.exit(serve(read(path, CONFIGURATION), reread=lambda: load(path, os.environ)))
 
 
-def serve(loaded: Loaded, makers: Makers | None = None) -> int:
+def serve(loaded: Loaded, makers: Makers | None = None, reread: Callable[[], Loaded] | None = None) -> int:
     """Run until a signal; returns the exit code. Everything is said in the log from here on."""
     settings = loaded.settings
     mask = Mask()
-    mask.learn(secrets_of(settings))
+    mask.learn(secrets_of(settings))  # before the first line
     configure_logs(settings.log.format, settings.log.level, mask)
     log = structlog.get_logger("gateway")
     for warning in loaded.warnings:
         log.warning("configuration.doubted", problem=warning)
     try:
-        run_loop(lambda: _run(Gateway(settings, observe=LogFacts(), makers=makers)))
+        run_loop(lambda: _run(Gateway(settings, observe=LogFacts(), mask=mask, makers=makers, reread=reread)))
     except Misconfigured as error:
         log.error("startup.failed", error=str(error), remedy=error.remedy)  # noqa: TRY400 - words, not a traceback
         return CONFIGURATION
@@ -51,6 +52,8 @@ def serve(loaded: Loaded, makers: Makers | None = None) -> int:
 
 async def _run(gateway: Gateway) -> None:
     stop, now = stop_events()
+    reloads: set[asyncio.Task[None]] = set()
+    on_hangup(lambda: reloads.add(asyncio.ensure_future(gateway.control.reload_quietly())))
     cutting = asyncio.ensure_future(_cut_off(now))
     try:
         await gateway.run(stop, now)

@@ -78,6 +78,8 @@ class Tools:
     observer: Observer
     jitter: Callable[[], float]
     user_for: Callable[[PlatformName, str, str], User]
+    held: Callable[[ConversationKey], bool] = lambda _: False
+    """Whether messages of this conversation have to wait, because an operator paused it."""
 
 
 @dataclass
@@ -104,6 +106,8 @@ class Dispatcher:
         self._lease: Lease | None = None
         self._seen = 0
         self._waiting: dict[str, Head] = {}
+        self._held: dict[str, Head] = {}
+        self._hold_changed = False
         self._expiries: list[tuple[float, str]] = []
         self._claimants: list[_Claimant] = []
         self._turns: set[asyncio.Task[None]] = set()
@@ -127,7 +131,16 @@ class Dispatcher:
     @property
     def waiting(self) -> int:
         """Messages that wait to be asked."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._held)
+
+    def used(self) -> dict[str, tuple[int, int]]:
+        """Window → (requests in it, its limit)."""
+        return self.quota.used(self.now())
+
+    def relief(self) -> float:
+        """Seconds until the budget has room for the next answer."""
+        now = self.now()
+        return max(0.0, self.quota.ready_at(now, "reply") - now)
 
     # --- life ---
 
@@ -150,7 +163,8 @@ class Dispatcher:
                 self._lease = None
 
     def ring(self) -> None:
-        """Something changed (a reload, a resume): look again."""
+        """Something changed (a reload, a pause or its end): look again."""
+        self._hold_changed = True
         self._bell.ring()
 
     def drain(self) -> None:
@@ -185,6 +199,7 @@ class Dispatcher:
         except Transient:
             return 1.0
         self._configure()
+        self._hold_and_release()
         now = self.now()
         times = [self._serve(now, "reply", "user"), self._expire(now), self._start_turns(now)]
         times += [self._serve(now, "record", "operator"), self._tell_waiting(now)]
@@ -196,9 +211,39 @@ class Dispatcher:
             heads = await self._tools.journal.waiting(self.organization, self._seen)
             for head in heads:
                 self._seen = head.seq
-                self._offer(head, self.now())
+                self._place(head, self.now())
             if len(heads) < 1000:
                 return
+
+    def _place(self, head: Head, now: float) -> None:
+        """Where a waiting message waits: in the queue, on hold, or not at all because its bot is gone."""
+        if head.key.bot not in self._tools.current().bots:
+            self._start(self._drop(head, "bot_removed"))
+        elif self._tools.held(head.key):
+            self._held[head.id] = head
+        else:
+            self._offer(head, now)
+
+    def _hold_and_release(self) -> None:
+        """A pause began or ended, or the configuration is new. Who was on hold has the whole `max_wait` again."""
+        if not self._hold_changed:
+            return
+        self._hold_changed, now = False, self.now()
+        for head in [head for head in self._waiting.values() if self._leaves(head)]:
+            del self._waiting[head.id]
+            self.fairness.remove(head.id)
+            self._place(head, now)
+        for head in [head for head in self._held.values() if not self._stays(head)]:
+            del self._held[head.id]
+            self._place(replace(head, accepted_at=now), now)
+
+    def _leaves(self, head: Head) -> bool:
+        """Whether it may not be in the queue any more."""
+        return self._tools.held(head.key) or head.key.bot not in self._tools.current().bots
+
+    def _stays(self, head: Head) -> bool:
+        """Whether it is still on hold."""
+        return self._tools.held(head.key) and head.key.bot in self._tools.current().bots
 
     def _offer(self, head: Head, now: float) -> None:
         dropped = self.fairness.offer(head, now)
@@ -414,11 +459,14 @@ class Dispatcher:
         finally:
             self._free(heads[0].key)
 
-    async def _drop(self, head: Head) -> None:
-        """A context record that had to make room for newer ones."""
+    async def _drop(self, head: Head, cause: str = "dropped: too many context records wait") -> None:
+        """It will not be asked: a context record that made room for newer ones, a question to a bot that is gone."""
         turn = await self._claim([head.id], self._lease_now())
+        while turn is None and await self._tools.journal.peek(head.id) is not None:
+            await self._tools.clock.sleep(1.0)  # its conversation has a turn in flight
+            turn = await self._claim([head.id], self._lease_now())
         if turn is not None:
-            ending = Ending(outcome="failed", cause="dropped: too many context records wait")
+            ending = Ending(outcome="failed", cause=cause)
             await self._surely(lambda: self._tools.journal.finish(turn.id, self._lease_now(), ending))
 
     async def _claim(self, ids: list[str], lease: Lease) -> Turn | None:

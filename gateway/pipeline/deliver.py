@@ -29,13 +29,14 @@ class Courier:
         jitter: Callable[[], float],
         *,
         repeat_unknown: bool = False,
+        paused: Callable[[], bool] = lambda: False,
     ) -> None:
         self._channel, self._adapter, self._lease = channel, adapter, lease
         self._journal, self._clock, self._observer, self._jitter = journal, clock, observer, jitter
         self._repeat_unknown, self._schedule = repeat_unknown, SCHEDULES[channel.platform]
         self._bell = Bell(clock)
         self._sending: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._draining, self._paused = False, paused
 
     @property
     def idle(self) -> bool:
@@ -44,6 +45,15 @@ class Courier:
     def drain(self) -> None:
         """Start no more sends; those under way end."""
         self._draining = True
+
+    def ring(self) -> None:
+        """A pause ended: look again."""
+        self._bell.ring()
+
+    async def until_idle(self, seconds: float) -> None:
+        """Wait, so long at most, for the sends under way."""
+        if self._sending:
+            await asyncio.wait(set(self._sending), timeout=seconds)
 
     async def run(self) -> None:
         """Until cancelled. Raises Superseded when another process took the channel over."""
@@ -68,8 +78,8 @@ class Courier:
         """Claim and start what is due; returns after how many seconds to look again."""
         try:
             free = IN_FLIGHT - len(self._sending)
-            if free <= 0 or self._draining:
-                return None  # the next send that ends rings
+            if free <= 0 or self._draining or self._paused():
+                return None  # the next send that ends rings, and so does the end of a pause
             for delivery in await self._journal.claim_deliveries(self._channel, self._lease, free):
                 task = asyncio.ensure_future(self._send(delivery))
                 self._sending.add(task)

@@ -31,7 +31,8 @@ def moment(at: float | None) -> str | None:
 
 def quota_document(used: Mapping[str, tuple[int, int]], waiting: int, relief: float) -> dict[str, Any]:
     """One organisation. `used` maps a window to (used, limit); `relief`: seconds until the next answer may be asked."""
-    quota = {window: {"limit": limit, "used": count} for window, (count, limit) in used.items()}
+    shown = {window: used[window] for window in ("minute", "hour")}
+    quota = {window: {"limit": limit, "used": count} for window, (count, limit) in shown.items()}
     return {"quota": quota, "waiting": waiting, "relief": round(relief, 1)}
 
 

@@ -37,7 +37,7 @@ async def gateway(sandbox: Sandbox) -> AsyncIterator[Gateway]:
     stop = asyncio.Event()
     running = asyncio.create_task(made.run(stop))
     async with asyncio.timeout(10):
-        while made.channel("support", "webhook") is None and not running.done():
+        while made.fleet.channel("support", "webhook") is None and not running.done():
             await asyncio.sleep(0)
     made.stop = stop
     yield made

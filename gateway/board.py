@@ -1,0 +1,96 @@
+"""What an operator sees: `/status.json`, `/metrics` and `/readyz`, put together from the live parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway import __version__
+from gateway.fleet import Fleet
+from gateway.messages import BotCounts, Channel
+from gateway.pipeline.complete import Dispatcher
+from gateway.ports import Clock, Journal
+from gateway.settings.models import Bot, Settings
+from gateway.settings.plan import PLATFORMS
+from gateway.telemetry import Metrics
+from gateway.web.recent import Recent
+from gateway.web.status import LastSeen, bot_document, moment, quota_document
+
+
+class Board:
+    """Reads; changes nothing but gauges. `listening` tells whether the public listener is up."""
+
+    def __init__(
+        self,
+        *,
+        current: Callable[[], Settings],
+        journal: Journal,
+        fleet: Fleet,
+        dispatchers: Mapping[str, Dispatcher],
+        listening: Callable[[], bool],
+        clock: Clock,
+    ) -> None:
+        self.metrics, self.last_seen, self.recent = Metrics(), LastSeen(), Recent()
+        self._current, self._journal, self._fleet = current, journal, fleet
+        self._dispatchers, self._listening, self._clock = dispatchers, listening, clock
+        self._started_at = clock.now()
+
+    async def problems(self) -> list[str]:
+        """Why the process is not ready; one bot's trouble is no reason."""
+        wrong = []
+        if not self._listening():
+            wrong.append("the public listener is down")
+        if not await self._journal.writable():
+            wrong.append("the journal cannot be written")
+        return wrong
+
+    async def exposition(self) -> bytes:
+        """`/metrics`, with the gauges of this moment."""
+        counts, now = await self._journal.counts(), self._clock.now()
+        for name in self._current().bots:
+            bot = counts.get(name, BotCounts())
+            age = 0.0 if bot.oldest is None else max(0.0, now - bot.oldest)
+            self.metrics.queue_depth.labels(name).set(bot.waiting)
+            self.metrics.queue_age.labels(name).set(age)
+            self.metrics.dead_letters.labels(name).set(bot.dead_letters)
+        for name, dispatcher in self._dispatchers.items():
+            for window, (used, limit) in dispatcher.used().items():
+                self.metrics.quota_used.labels(name, window).set(used)
+                self.metrics.quota_limit.labels(name, window).set(limit)
+        return self.metrics.text()
+
+    async def status(self) -> dict[str, Any]:
+        """The document of `/status.json`."""
+        counts, now = await self._journal.counts(), self._clock.now()
+        problems = await self.problems()
+        return {
+            "version": __version__,
+            "started_at": moment(self._started_at),
+            "ready": not problems,
+            "problems": problems,
+            "organizations": {
+                name: quota_document(dispatcher.used(), dispatcher.waiting, dispatcher.relief())
+                for name, dispatcher in self._dispatchers.items()
+            },
+            "bots": {
+                name: bot_document(bot.replica, self._channels(name, bot), counts.get(name, BotCounts()), now)
+                for name, bot in self._current().bots.items()
+            },
+        }
+
+    def _channels(self, name: str, bot: Bot) -> dict[str, dict[str, Any]]:
+        """Every configured channel of a bot, those of a disabled one as stopped."""
+        found: dict[str, dict[str, Any]] = {}
+        for platform in PLATFORMS:
+            if getattr(bot, platform) is None:
+                continue
+            status = self._fleet.status(Channel(bot=name, platform=platform))
+            why = status.error if status else None
+            found[platform] = {
+                "state": status.shown if status else "stopped",
+                "since": moment(status.since) if status else None,
+                "last_event_at": moment(self.last_seen.heard.get((name, platform))),
+                "last_reply_at": moment(self.last_seen.replied.get((name, platform))),
+                "error": f"{why}: {status.remedy}" if status and status.remedy else why,
+            }
+        return found

@@ -1,0 +1,146 @@
+"""What an operator does: reload the configuration, pause, resume and restart bots, hand a conversation to a person."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from gateway.errors import Permanent
+from gateway.fleet import Fleet
+from gateway.messages import ConversationKey
+from gateway.pipeline.pauses import Pauses
+from gateway.ports import Clock, Noted, Observer
+from gateway.settings import Invalid, Loaded
+from gateway.settings.models import Settings
+from gateway.settings.plan import Plan, channels, plan
+
+HANDOVER = 3600.0
+"""Seconds after which a conversation that was handed to a person comes back by itself."""
+
+
+class Control:
+    """Every way to change a running gateway. `apply` puts new settings in force, `ring` wakes the dispatchers."""
+
+    def __init__(
+        self,
+        *,
+        current: Callable[[], Settings],
+        reread: Callable[[], Loaded] | None,
+        apply: Callable[[Settings], None],
+        fleet: Fleet,
+        pauses: Pauses,
+        ring: Callable[[], None],
+        observer: Observer,
+        clock: Clock,
+    ) -> None:
+        self._current, self._reread, self._apply = current, reread, apply
+        self._fleet, self._pauses, self._ring = fleet, pauses, ring
+        self._observer, self._clock = observer, clock
+        self._reloading = asyncio.Lock()
+        self._files: tuple[Path, ...] = ()
+
+    # --- the configuration ---
+
+    async def reload(self, *, dry_run: bool = False) -> Plan:
+        """Read the files anew and make it so, or change nothing. Raises Invalid, and Permanent without a file."""
+        if self._reread is None:
+            raise Permanent("this gateway was not started from a file")
+        async with self._reloading:
+            try:
+                loaded = await asyncio.to_thread(self._reread)
+            except Invalid as invalid:
+                if not dry_run:
+                    problems = [str(problem) for problem in invalid.problems]
+                    self._note("configuration.refused", "error", problems=problems)
+                raise
+            found = plan(self._current(), loaded.settings)
+            if not dry_run:
+                await self._put_in_force(loaded, found)
+            return found
+
+    async def _put_in_force(self, loaded: Loaded, found: Plan) -> None:
+        before = self._current()
+        # what is read at the start only stays as it is until the next one
+        kept = {section: getattr(before, section) for section in found.restart}
+        self._files = loaded.files
+        self._apply(loaded.settings.model_copy(update=kept))
+        await self._fleet.apply(found)
+        self.show_pauses()
+        self._note("configuration.reloaded", "info", **found.document())
+        for section in found.restart:
+            self._note("configuration.postponed", "warning", section=section, until="the next start")
+
+    async def watch(self) -> None:
+        """Reload when a file changes, as far as `watch` is on; until cancelled."""
+        while True:
+            if self._reread is None or not self._current().watch:
+                await self._clock.sleep(5.0)
+                continue
+            async for _ in _changes(self._watched()):
+                await self.reload_quietly()
+                if not self._current().watch:
+                    break
+
+    async def reload_quietly(self) -> None:
+        """For a signal or a changed file: the log says what was wrong."""
+        try:
+            await self.reload()
+        except (Invalid, Permanent):
+            return
+
+    def _watched(self) -> tuple[Path, ...]:
+        if not self._files and self._reread is not None:
+            self._files = self._reread().files
+        return tuple({path.resolve().parent for path in self._files})
+
+    # --- bots and conversations ---
+
+    async def act(self, verb: str, bot: str, platform: str | None = None) -> list[str]:
+        """`pause`, `resume` or `restart` a bot or one channel of it; returns the channels. Raises KeyError."""
+        chosen = [
+            channel
+            for channel in channels(self._current())
+            if channel.bot == bot and platform in {None, channel.platform}
+        ]
+        if not chosen:
+            raise KeyError(bot)
+        name = bot if platform is None else f"{bot}/{platform}"
+        if verb == "restart":
+            await asyncio.gather(*(self._fleet.restart(channel) for channel in chosen))
+        else:
+            await (self._pauses.pause(name) if verb == "pause" else self._pauses.resume(name))
+        self.show_pauses()
+        self._ring()
+        self._note(f"bot.{verb}d" if verb.endswith("e") else f"bot.{verb}ed", "info", bot=bot, target=name)
+        return [str(channel) for channel in chosen]
+
+    async def hand_over(self, verb: str, conversation: str, seconds: float | None = None) -> None:
+        """`pause` a conversation for a person to take over, `resume` it. Raises KeyError for what is none of ours."""
+        try:
+            key = ConversationKey.parse(conversation)
+        except ValueError:
+            raise KeyError(conversation) from None
+        if key.bot not in self._current().bots:
+            raise KeyError(conversation)
+        if verb == "pause":
+            await self._pauses.pause(str(key), HANDOVER if seconds is None else seconds)
+        else:
+            await self._pauses.resume(str(key))
+        self._ring()
+        self._note(f"conversation.{verb}d", "info", conversation=str(key))
+
+    def show_pauses(self) -> None:
+        """Channels show their pauses, and those that were resumed send again."""
+        for channel in channels(self._current()):
+            self._fleet.paused_or_not(channel)
+
+    def _note(self, event: str, level: str, **fields: object) -> None:
+        self._observer(Noted(event=event, level=level, fields=fields))  # type: ignore[arg-type]
+
+
+async def _changes(folders: tuple[Path, ...]) -> AsyncIterator[object]:
+    from watchfiles import awatch
+
+    async for changes in awatch(*folders, recursive=False, step=200):
+        yield changes

@@ -1,0 +1,221 @@
+"""The channels of a process: each bot on each platform, adapter and courier, kept alive by the supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import Superseded
+from gateway.messages import Channel, PlatformName, Profile
+from gateway.pipeline.accept import Acceptor
+from gateway.pipeline.deliver import Courier
+from gateway.pipeline.host import ChannelHost, StateReport
+from gateway.pipeline.notices import Notices
+from gateway.pipeline.presence import Presence
+from gateway.ports import Adapter, Clock, Host, Journal, Lease, Observer, Platform, Renderer
+from gateway.settings.models import Settings
+from gateway.settings.plan import PLATFORMS, Plan, channels
+from gateway.supervisor import Status, Supervisor
+
+HTTP: tuple[PlatformName, ...] = ("web", "webhook")
+"""Platforms whose visitors hold requests open: they are let go before the listener stops."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a channel is built from, besides its own settings."""
+
+    journal: Journal
+    acceptor: Acceptor
+    notices: Notices
+    presence: Presence
+    clock: Clock
+    observer: Observer
+    profile: Callable[[str], Awaitable[Profile | None]]
+    paused: Callable[[Channel], bool]
+
+
+class Fleet:
+    """Implements `ports.Fleet`. `load` imports a platform's package the first time that a bot uses it."""
+
+    def __init__(
+        self,
+        current: Callable[[], Settings],
+        load: Callable[[PlatformName, Settings], Platform],
+        journal: Journal,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._current, self._load = current, load
+        self._platforms: dict[PlatformName, Platform] = {}
+        self._renderers: dict[PlatformName, Renderer] = {}
+        self._live: dict[Channel, tuple[Adapter, ChannelHost]] = {}
+        self._couriers: dict[Channel, Courier] = {}
+        self._supervisor = Supervisor(journal, self._serve, clock, observer, random.random)
+        self._around: Surroundings | None = None
+
+    # --- life ---
+
+    def open(self, around: Surroundings) -> None:
+        """Load the platforms that are configured; nothing connects yet."""
+        self._around = around
+        for channel in channels(self._current()):
+            self._platform(channel.platform)
+
+    def routes(self) -> list[Any]:
+        """The public HTTP routes of the loaded platforms."""
+        return [route for platform in self._platforms.values() for route in platform.routes(self)]
+
+    def start(self, wanted: Iterable[Channel]) -> None:
+        """Connect these, in the background."""
+        for channel in wanted:
+            self._platform(channel.platform)
+            self._supervisor.start(channel)
+
+    async def stop(self, unwanted: Iterable[Channel]) -> None:
+        """Disconnect these; what is being sent is sent first."""
+        await asyncio.gather(*(self._stop(channel) for channel in unwanted))
+
+    async def apply(self, plan: Plan) -> None:
+        """Make the fleet what the configuration now says; unchanged channels notice nothing."""
+        await self.stop([*plan.removed, *plan.changed])
+        self.start([*plan.added, *plan.changed])
+
+    async def let_go(self) -> None:
+        """End what browsers and callers hold open."""
+        await self._close(*HTTP)
+
+    async def close(self) -> None:
+        """Disconnect everything; connections to the platforms end after their channels."""
+        await self._supervisor.stop_all()
+        await self._close(*PLATFORMS)
+
+    async def _stop(self, channel: Channel) -> None:
+        courier = self._couriers.get(channel)
+        if courier is not None:
+            courier.drain()
+            await courier.until_idle(5.0)
+        await self._supervisor.stop(channel)
+
+    async def _close(self, *names: PlatformName) -> None:
+        for name in names:
+            platform = self._platforms.pop(name, None)
+            if platform is not None:
+                with contextlib.suppress(Exception):
+                    await platform.close()
+
+    # --- looking ---
+
+    def channel(self, bot: str, platform: PlatformName) -> tuple[Any, Host] | None:
+        """The running adapter and host of a bot, by its name or its replica id."""
+        live = self._live.get(Channel(bot=bot, platform=platform))
+        if live is None:
+            for name, settings in self._current().bots.items():
+                if settings.replica == bot.lower():
+                    live = self._live.get(Channel(bot=name, platform=platform)) or live
+        return live
+
+    def live(self, channel: Channel) -> tuple[Adapter, ChannelHost] | None:
+        return self._live.get(channel)
+
+    def renderer(self, platform: PlatformName) -> Renderer:
+        """Of a loaded platform. Raises KeyError."""
+        return self._renderers[platform]
+
+    def status(self, channel: Channel) -> Status | None:
+        return self._supervisor.status(channel)
+
+    def couriers(self) -> Iterator[Courier]:
+        return iter(self._couriers.values())
+
+    # --- one channel ---
+
+    async def restart(self, channel: Channel) -> None:
+        """Connect anew at once, whatever the backoff."""
+        await self._stop(channel)
+        self._supervisor.start(channel)
+
+    def paused_or_not(self, channel: Channel) -> None:
+        """Its pause began or ended: the courier looks, the state shows it."""
+        self._supervisor.pause(channel, on=self._surroundings.paused(channel))
+        courier = self._couriers.get(channel)
+        if courier is not None:
+            courier.ring()
+
+    @property
+    def _surroundings(self) -> Surroundings:
+        assert self._around is not None, "the fleet is not open"
+        return self._around
+
+    def _platform(self, name: PlatformName) -> Platform:
+        if name not in self._platforms:
+            self._platforms[name] = self._load(name, self._current())
+            self._renderers[name] = self._platforms[name].renderer
+        return self._platforms[name]
+
+    async def _serve(self, channel: Channel, lease: Lease, report: StateReport) -> None:
+        """One channel: its adapter and its courier, until one of them ends."""
+        section = getattr(self._current().bots[channel.bot], channel.platform)
+        adapter = self._platform(channel.platform).adapter(channel.bot, section)
+        host = self._host(channel, report)
+        courier = self._courier(channel, adapter, lease, section)
+        self._live[channel], self._couriers[channel] = (adapter, host), courier
+        self._surroundings.presence.attach(channel, adapter)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_ends_badly(adapter, host))
+                group.create_task(courier.run())
+                group.create_task(_lost(lease))
+        finally:
+            self._surroundings.presence.detach(channel)
+            self._couriers.pop(channel, None)
+            self._live.pop(channel, None)
+
+    def _host(self, channel: Channel, report: StateReport) -> ChannelHost:
+        around = self._surroundings
+        return ChannelHost(
+            channel,
+            journal=around.journal,
+            acceptor=around.acceptor,
+            notices=around.notices,
+            profile=around.profile,
+            current=self._current,
+            clock=around.clock,
+            observer=around.observer,
+            report=report,
+            paused=lambda: around.paused(channel),
+        )
+
+    def _courier(self, channel: Channel, adapter: Adapter, lease: Lease, section: Any) -> Courier:
+        around = self._surroundings
+        return Courier(
+            channel,
+            adapter,
+            lease,
+            around.journal,
+            around.clock,
+            around.observer,
+            random.random,
+            repeat_unknown=getattr(section, "unknown_send", "drop") == "retry_once",
+            paused=lambda: around.paused(channel),
+        )
+
+
+async def _ends_badly(adapter: Adapter, host: Host) -> None:
+    """An adapter serves until cancelled; one that returns has lost its connection."""
+    try:
+        await adapter.run(host)
+    except asyncio.CancelledError:
+        # a library that cancels itself would pass for a channel that was told to stop, and nobody would notice
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+    raise RuntimeError("the adapter ended by itself")
+
+
+async def _lost(lease: Lease) -> None:
+    await lease.wait_lost()
+    raise Superseded(f"lost the lease {lease.name}")
