@@ -148,11 +148,15 @@ def configuration(box: str, folder: Path, name: str, bots: dict[str, Json]) -> P
 async def gateway(path: Path, channels: int) -> AsyncIterator[tuple[Child, str]]:
     """A gateway with all its channels up, and its public address."""
     async with child("-m", "gateway", "run", "-c", str(path)) as process:
-        public, running = "", 0
-        while not public or running < channels:
-            line = json.loads(await process.line(lambda text: text.startswith("{")))
+        public, states = "", dict[tuple[str, str], str]()
+        while not public or list(states.values()).count("running") < channels:
+            try:
+                line = json.loads(await process.line(lambda text: text.startswith("{")))
+            except RuntimeError as error:
+                raise RuntimeError(f"not all channels came up: {states}; {error}") from None
             public = line["public"] if line["event"] == "gateway.started" else public
-            running += line["event"] == "bot.running"
+            if "state" in line:
+                states[line["bot"], line["platform"]] = line["state"]
         reading = asyncio.ensure_future(process.ignore_output())
         try:
             yield process, public
