@@ -153,6 +153,7 @@ class Gateway:
             self._clock,
             self._observe,
             self._profile_of,
+            self._waiting,
         )
         self._tools = Tools(
             journal=self.journal,
@@ -393,6 +394,10 @@ class Gateway:
 
     async def _fetch_profile(self, organization: str, replica: str) -> Profile:
         return await self._dispatchers[organization].profile(replica)
+
+    def _waiting(self, organization: str) -> int:
+        dispatcher = self._dispatchers.get(organization)
+        return dispatcher.waiting if dispatcher else 0
 
     async def _profile_of(self, bot: Bot) -> Profile | None:
         return await self._profiles.get(bot.organization, bot.replica)

@@ -72,7 +72,11 @@ class TelegramAdapter:
         finally:
             self.webhook = None
             beside.cancel()
-            await asyncio.gather(beside, return_exceptions=True)
+            await asyncio.gather(beside, self._tidy(), return_exceptions=True)
+
+    async def _tidy(self) -> None:
+        if self._intake is not None:
+            await self._intake.suspects.over()
 
     async def _listener(self, host: Host, identity: Identity) -> Poller | Webhook:
         key, base = await host.secret(f"telegram/{self.bot}"), self._shared.base_url

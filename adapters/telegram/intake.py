@@ -14,6 +14,7 @@ from adapters.telegram.convert import Reading, convert_batch, unreadable
 from adapters.telegram.identity import Identity
 from adapters.telegram.joining import Joiner
 from adapters.telegram.pictures import Pictures
+from adapters.telegram.suspects import Suspects
 from adapters.telegram.transport import decode
 from gateway.errors import GatewayError, Transient
 from gateway.messages import Arrival
@@ -29,11 +30,14 @@ class Intake:
         self._host, self._identity, self._connections = host, identity, connections
         self._pictures = pictures
         self._joiner = Joiner()
+        self.suspects = Suspects(host)
 
     async def take(self, updates: Sequence[Any]) -> None:
         """Convert and journal. When it returns, the updates may be acknowledged. Raises Transient, TelegramError."""
-        if not updates:
-            return
+        if updates:
+            await self.suspects.take(updates, self._take)
+
+    async def _take(self, updates: Sequence[Any]) -> None:
         me, business = await self._identity.known(), await self._connections.needed_by(updates)
         if arrivals := convert_batch(updates, self._reading(me, business), self._joiner):
             await self._accept(arrivals)

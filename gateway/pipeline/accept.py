@@ -31,6 +31,9 @@ _HEARD: dict[str, Literal["accepted", "duplicate", "ignored", "denied", "quarant
     "quarantined": "quarantined",
 }
 
+MOST_WAITING = 100_000
+"""Messages of an organisation: beyond, its platforms keep what people say."""
+
 
 def tag(organization: str) -> str:
     """Four letters that every id of an organisation begins with, so that a shared store can keep its rows together."""
@@ -54,10 +57,12 @@ class Acceptor:
         clock: Clock,
         observer: Observer,
         warm: Callable[[Bot], Awaitable[object]],
+        waiting: Callable[[str], int] = lambda _: 0,
     ) -> None:
-        """`warm(bot)` has the replica's own greeting fetched before it is first said."""
+        """`warm(bot)` has the replica's own greeting fetched before it is first said; `waiting` counts."""
         self._journal, self._current, self._notices, self._warm = journal, current, notices, warm
         self._presence, self._clock, self._observer = presence, clock, observer
+        self._waiting = waiting
         self._rules: dict[Channel, Rules] = {}
         self._rules_of: Settings | None = None
         self.closed = False
@@ -71,6 +76,8 @@ class Acceptor:
             raise Transient("the bot is not configured any more", retry_after=60.0)
         if not arrivals:
             return []
+        if self._waiting(bot.organization) >= MOST_WAITING:
+            raise Transient("too many messages wait", retry_after=5.0)
         if any(isinstance(arrival, Said) and arrival.answer_with == "greeting" for arrival in arrivals):
             await self._warm(bot)
         intakes = [self._intake(channel, bot, writable(arrival)) for arrival in arrivals]

@@ -16,7 +16,8 @@ from tests.e2e.audience import Audience, audience
 from tests.e2e.counting import asked
 from tests.e2e.process import Program, configuration, eventually, write_configuration
 
-PERSONS = 3
+PERSONS = 1
+"""Alone, so that a cell tells of its own step only; crowds are the soak's."""
 HELLO, QUESTION = "What are your opening hours?", "How long is the warranty?"
 PATIENCE = 60.0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from gateway.errors import Ambiguous, GatewayError, Permanent, Transient
@@ -92,7 +94,7 @@ async def test_nobody_hears_of_waiting_and_of_failing_within_queued_after(error:
         gaps = [
             after - before
             for seen in told.values()
-            for (before, one), (after, other) in zip(seen, seen[1:], strict=False)
+            for (before, one), (after, other) in itertools.pairwise(seen)
             if {one[:12], other[:12]} == {QUEUED, FAILED}
         ]
 
