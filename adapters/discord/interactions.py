@@ -53,6 +53,7 @@ FIRST_WORD = 5.0
 REMEMBERED = 1000
 _COMMAND, _AUTOCOMPLETE = 2, 4
 _PRIVATE_CHANNEL = 2
+_BY_THE_SERVER, _BY_A_PERSON = "0", "1"
 _INSTEAD: dict[str, TextName] = {"busy": "busy", "limited": "busy", "recorded": "expired", "answered": "help"}
 _FAILURES = (discord.DiscordException, aiohttp.ClientError, OSError)
 
@@ -118,9 +119,8 @@ def _foreign(data: Facts) -> bool:
     """Used where the bot is no member: somebody brought it along, and the token is the only way to answer."""
     if data.get("context") == _PRIVATE_CHANNEL:
         return True
-    return data.get("guild_id") is not None and "0" not in data.get(
-        "authorizing_integration_owners", {"0": ""}
-    )
+    owners = data.get("authorizing_integration_owners") or {}
+    return data.get("guild_id") is not None and _BY_A_PERSON in owners and _BY_THE_SERVER not in owners
 
 
 class Interactions:
