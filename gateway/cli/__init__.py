@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.cli.check import check
 from gateway.cli.config import config
 from gateway.cli.demo import demo
+from gateway.cli.fleet import bots, conversations, reload, status
 from gateway.cli.journal import journal
 from gateway.cli.letters import dead_letters
 from gateway.cli.run import run
@@ -40,7 +41,20 @@ def cli(context: click.Context, check_config: bool, path: Path) -> None:
         context.exit(2)
 
 
-for verb in (run, check, demo, sandbox, config, dead_letters, trace, journal):
+for verb in (
+    run,
+    check,
+    demo,
+    sandbox,
+    status,
+    bots,
+    reload,
+    dead_letters,
+    trace,
+    config,
+    conversations,
+    journal,
+):
     cli.add_command(verb)
 
 

@@ -75,7 +75,8 @@ class _RefusedError(Exception):
 async def _reason(response: ClientResponse) -> str:
     try:
         body = await response.json(content_type=None)
-        return str(body.get("detail") or body["title"])
+        said = str(body.get("detail") or body["title"])
+        return "\n".join([said, *map(str, body.get("errors", ()))])
     except (ValueError, KeyError, AttributeError):
         return f"the gateway answered {response.status}"
 

@@ -229,7 +229,7 @@ class Dispatcher:
         if not self._hold_changed:
             return
         self._hold_changed, now = False, self.now()
-        for head in [head for head in self._waiting.values() if self._leaves(head)]:
+        for head in [head for head in self._waiting.values() if self._has_to_leave(head)]:
             del self._waiting[head.id]
             self.fairness.remove(head.id)
             self._place(head, now)
@@ -237,7 +237,7 @@ class Dispatcher:
             del self._held[head.id]
             self._place(replace(head, accepted_at=now), now)
 
-    def _leaves(self, head: Head) -> bool:
+    def _has_to_leave(self, head: Head) -> bool:
         """Whether it may not be in the queue any more."""
         return self._tools.held(head.key) or head.key.bot not in self._tools.current().bots
 
@@ -312,7 +312,7 @@ class Dispatcher:
 
     def _start_turns(self, now: float) -> float | None:
         """Start what fairness and quota let go."""
-        if self._draining or any(claimant.kind in {"reply", "user"} for claimant in self._claimants):
+        if self._draining or self._somebody_goes_first(now):
             return None
         most = min(MOST_IN_FLIGHT, max(16, self._settings.quota.requests_per_minute))
         while len(self._turns) < most:
@@ -364,6 +364,15 @@ class Dispatcher:
         elif not answered and self._breaker.failed(now, self._tools.jitter()):
             self._tools.observer(Noted(event="circuit.opened", level="warning", fields=fields))
             self._queued.look_again(self._waiting.values(), now)
+
+    def _somebody_goes_first(self, now: float) -> bool:
+        """A turn in flight waits for its next request and will have it soon; one that the hour blocks stops nobody."""
+        soon = now + self._settings.quota.windows.minute
+        return any(
+            self.quota.ready_at(now, claimant.kind, claimant.completion, bot=claimant.bot) <= soon
+            for claimant in self._claimants
+            if claimant.kind in {"reply", "user"}
+        )
 
     def _take(self, now: float, kind: SpendClass, completion: bool, bot: str) -> str:
         spend_id = new_id(self.organization)

@@ -159,3 +159,25 @@ async def test_a_conversation_handed_to_a_person_is_not_answered_until_it_is_giv
 
     await operator.post("/-/conversations/support/telegram/42/resume")
     assert 2 == len(await people.hears("telegram", 2))
+
+
+async def cli(*arguments: str) -> tuple[int, str]:
+    program = await Program(list(arguments)).start()
+    return await program.ended(), "\n".join(program.raw)
+
+
+async def test_the_verbs_of_the_command_line_reach_the_running_gateway(operator, tmp_path):
+    found = ("-c", str(tmp_path / "gateway.yaml"), "--admin", operator._url)
+
+    assert (0, "pause: support/telegram") == await cli("bots", "pause", "support/telegram", *found)
+    code, board = await cli("status", *found)
+    assert 0 == code
+    assert "paused" in board
+    assert "discord" in board
+    assert (0, "resume: support/telegram") == await cli("bots", "resume", "support/telegram", *found)
+    code, plan = await cli("reload", "--dry-run", *found)
+    assert 0 == code
+    assert "4 channels unchanged (dry run)" in plan
+    assert (1, "there is no such bot or channel") == await cli("bots", "restart", "nobody", *found)
+    code, given = await cli("conversations", "pause", "support/telegram/7", "--for", "60", *found)
+    assert (0, "pause: support/telegram/7") == (code, given)
