@@ -239,6 +239,20 @@ async def test_after_a_crash_a_question_that_never_arrived_is_asked_again(works:
         assert works.completions.requests == [ASK, LOOK, ASK]
 
 
+async def test_requests_before_a_crash_count_too(works: Works):
+    works.completions.script.append(Transient("refused"))
+    async with works.dispatching():
+        message = await works.hears()
+        works.completions.gate.clear()
+        await works.passes(5.0)
+    works.completions.gate.set()
+    async with works.dispatching(works.another_dispatcher()):
+        await works.passes(LONGEST)
+
+        assert await works.status(message) == "failed"
+        assert works.completions.requests == [ASK, ASK, LOOK]
+
+
 async def test_after_a_crash_the_conversation_waits_for_its_inherited_turn(works: Works):
     works.completions.gate.clear()
     async with works.dispatching():
@@ -248,7 +262,7 @@ async def test_after_a_crash_the_conversation_waits_for_its_inherited_turn(works
         await works.passes(1.0)
         asked = list(works.completions.texts)
         works.completions.gate.set()
-        await works.passes(1.0)
+        await works.passes(0.5)
 
         assert asked == ["one", "one"]
         assert works.completions.texts == ["one", "one", "two"]

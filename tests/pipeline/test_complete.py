@@ -159,6 +159,7 @@ async def test_a_message_deleted_while_it_waits_costs_no_quota():
             await works.hears("one")
             said = works.said("forget it")
             await works.accept(said)
+            await quiet()
             await works.accept(Deleted(key=said.key, message_id=said.message_id))
             works.completions.gate.set()
             await works.passes(1.0)
@@ -308,12 +309,14 @@ async def test_after_a_long_stop_only_what_is_too_old_expires(works: Works):
     await works.passes(290.0)
     new = await works.hears("new")
     await works.passes(60.0)
+    started_at = works.clock.now()
     async with works.dispatching(works.another_dispatcher(TroubledJournal(works.journal))):
         await works.passes(5.0)
 
         assert await works.status(old) == "expired"
         assert await works.status(new) == "answered"
         assert works.completions.texts == ["new"]
+        assert works.completions.asked[0].at == started_at, "at once"
 
 
 async def test_each_message_of_a_conversation_that_waited_too_long_expires(works: Works):
