@@ -155,7 +155,7 @@ async def test_what_needs_a_person_has_failed_and_is_tried_again_all_the_same(st
 async def test_what_needs_a_person_is_tried_ever_more_slowly_but_for_ever(stage: Stage):
     stage.errors[ONE] = [BAD_TOKEN] * 10_000
     await stage.start(ONE)
-    for _ in range(60):
+    for _ in range(40):
         await stage.pause_before_next_try()
     later = await stage.pause_before_next_try()
     await stage.passes(24 * 3600.0)
