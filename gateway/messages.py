@@ -478,6 +478,8 @@ class BotCounts(Value, frozen=True):
     answered: int = 0
     failed: int = 0
     expired: int = 0
+    dropped: int = 0
+    """Context records that made room for newer ones."""
     dead_letters: int = 0
 
 

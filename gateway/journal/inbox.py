@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from gateway.journal import amendments, conversations, letters, outbox
+from gateway.journal import amendments, conversations, ledger, letters, outbox
 from gateway.journal.tx import Row, Tx
 from gateway.messages import (
     Accepted,
@@ -258,6 +258,7 @@ def _make_room(tx: Tx, intake: Intake, bot: str, conversation: int) -> None:
         intake.bounds.per_conversation - 1,
     ):
         tx.run("UPDATE bodies SET ended_at = ?, raw = NULL WHERE message = ?", tx.now, seq)
+        ledger.count(tx, bot, "dropped")
 
 
 def _unreadable(tx: Tx, intake: Intake, arrival: Unreadable) -> Accepted:

@@ -45,3 +45,12 @@ def spent_since(tx: Tx, organization: str, since: float) -> list[Spend]:
             since,
         )
     ]
+
+
+def count(tx: Tx, bot: str, outcome: str) -> None:
+    """One more of these since the journal began."""
+    tx.run(
+        "INSERT INTO counters (bot, outcome, n) VALUES (?, ?, 1) ON CONFLICT (bot, outcome) DO UPDATE SET n = n + 1",
+        bot,
+        outcome,
+    )

@@ -98,7 +98,7 @@ def counts(tx: Tx) -> Mapping[str, BotCounts]:
     ):
         figures[bot] = {"waiting": waiting, "oldest": oldest}
     for bot, outcome, n in tx.rows(
-        "SELECT bot, outcome, n FROM counters WHERE outcome IN ('answered', 'failed', 'expired')"
+        "SELECT bot, outcome, n FROM counters WHERE outcome IN ('answered', 'failed', 'expired', 'dropped')"
         " UNION ALL SELECT bot, 'dead_letters', count(*) FROM dead_letters GROUP BY bot"
     ):
         figures.setdefault(bot, {})[outcome] = n

@@ -133,7 +133,7 @@ def finish(tx: Tx, turn_id: str, lease: Lease, ending: Ending) -> None:
         tx, turn, "recorded" if (kind, ending.outcome) == ("record", "answered") else ending.outcome
     )
     if kind == "ask":
-        _count(tx, bot, ending.outcome)
+        ledger.count(tx, bot, ending.outcome)
         if ending.outcome == "failed":
             letters.write(
                 tx,
@@ -164,14 +164,6 @@ def _end_messages(tx: Tx, turn: Turn, outcome: str) -> None:
         )
         tx.run("UPDATE bodies SET ended_at = ?, raw = NULL WHERE message = ?", tx.now, seq)
         tx.wake(f"message/{message.id}")
-
-
-def _count(tx: Tx, bot: str, outcome: str) -> None:
-    tx.run(
-        "INSERT INTO counters (bot, outcome, n) VALUES (?, ?, 1) ON CONFLICT (bot, outcome) DO UPDATE SET n = n + 1",
-        bot,
-        outcome,
-    )
 
 
 def inherit(tx: Tx, lease: Lease) -> list[Turn]:

@@ -98,7 +98,7 @@ class GiveUp:
 
 def after_question(error: GatewayError, requests: int, jitter: float) -> Again | LookUp | GiveUp:
     """Judge a failed question. `requests` is how many this turn has sent so far, `jitter` in 0..1."""
-    cause = str(error)
+    cause = _why(error)
     if isinstance(error, RateLimited):
         return Again(error.retry_after or 1.0 + jitter, counted=False)
     if isinstance(error, QuotaExhausted):
@@ -109,6 +109,12 @@ def after_question(error: GatewayError, requests: int, jitter: float) -> Again |
         return LookUp(1.0 + jitter)
     wait = error.retry_after if isinstance(error, Transient) and error.retry_after is not None else 0.0
     return Again(max(wait, 0.5 * 2**requests * (0.5 + 0.5 * jitter)))
+
+
+def _why(error: GatewayError) -> str:
+    """For the operator: what went wrong and, where it is known, what to do about it."""
+    remedy = error.remedy if isinstance(error, Misconfigured) else error.context.get("remedy")
+    return f"{error}: {remedy}" if remedy else str(error)
 
 
 @dataclass(frozen=True)

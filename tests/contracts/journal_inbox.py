@@ -194,6 +194,7 @@ class BoundsContract:
         assert ["recorded"] * 4 + ["accepted"] == await take(journal, *batch, intake("m1", bounds=bounds))
         assert ["r2", "r3", "m1"] == await waiting(journal)
         assert 1 == await journal.queue("acme")
+        assert [2] == [counts.dropped for counts in (await journal.counts()).values()]
 
     async def test_over_the_users_limit_there_is_one_notice_a_window(
         self, journal: Journal, desk: Desk

@@ -34,9 +34,16 @@ def test_nothing_is_asked_more_often_than_the_table_allows():
         assert isinstance(after_question(error, ATTEMPTS, 0.0), GiveUp)
 
 
-@pytest.mark.parametrize("error", [Permanent("404"), Misconfigured("401", remedy="check the key")])
-def test_what_cannot_work_is_asked_once(error):
-    assert after_question(error, 1, 0.0) == GiveUp("failed", str(error))
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (Permanent("404"), "404"),
+        (Permanent("403", remedy="make the replica public"), "403: make the replica public"),
+        (Misconfigured("401", remedy="check the key"), "401: check the key"),
+    ],
+)
+def test_what_cannot_work_is_asked_once_and_the_operator_is_told_what_to_do(error, cause):
+    assert after_question(error, 1, 0.0) == GiveUp("failed", cause)
 
 
 def test_a_used_up_allowance_has_its_own_text():
