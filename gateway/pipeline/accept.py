@@ -15,7 +15,18 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import Transient
-from gateway.messages import Accepted, Arrival, Channel, Part, Said, TextName, Unreadable, decode, encode
+from gateway.messages import (
+    Accepted,
+    Arrival,
+    Channel,
+    Deleted,
+    Part,
+    Said,
+    TextName,
+    Unreadable,
+    decode,
+    encode,
+)
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.policy.access import People, Rules, judge
@@ -152,8 +163,24 @@ class Acceptor:
         if isinstance(arrival, Unreadable):
             fields = {"bot": channel.bot, "platform": channel.platform, "error": arrival.error}
             self._observer(Noted(event="update.quarantined", level="warning", fields=fields))
-        elif isinstance(arrival, Said) and accepted.outcome == "accepted":
-            self._presence.begin(arrival.key, arrival.address, accepted.id)
+        elif isinstance(arrival, Said):
+            self._write_down(channel, arrival, accepted)
+            if accepted.outcome == "accepted":
+                self._presence.begin(arrival.key, arrival.address, accepted.id)
+        elif isinstance(arrival, Deleted) and accepted.outcome == "amended":
+            self._presence.end(arrival.key, [accepted.id])
+
+    def _write_down(self, channel: Channel, said: Said, accepted: Accepted) -> None:
+        """What was said, in the log: only where the operator has asked for it."""
+        if self._current().log.message_text:
+            fields = {
+                "bot": channel.bot,
+                "platform": channel.platform,
+                "conversation": str(said.key),
+                "message": accepted.id,
+                "text": said.text[:1000],
+            }
+            self._observer(Noted(event="message.said", fields=fields))
 
 
 def writable(arrival: Arrival) -> Arrival:

@@ -12,11 +12,7 @@ from gateway.settings.models import Settings
 from gateway.settings.shape import select
 
 NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-    ("watch", bool),
     ("telemetry.otlp_endpoint", bool),
-    ("bots.*.weight", lambda weight: weight != 1),
-    ("bots.*.reserve_per_hour", bool),
-    ("bots.*.coalesce", bool),
     ("bots.*.telegram.stream", lambda stream: stream == "on"),
     ("bots.*.discord.stream", lambda stream: stream == "on"),
     ("bots.*.web.stream", lambda stream: stream == "on"),

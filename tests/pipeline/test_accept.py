@@ -17,7 +17,7 @@ from gateway.pipeline.accept import new_id, tag
 from gateway.policy.texts import BUILT_IN
 from gateway.ports import MessageReceived, Noted
 from tests.fakes import BrokenRenderer
-from tests.pipeline.works import Works, configured, works_of
+from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
 EN, DE = BUILT_IN["en"], BUILT_IN["de"]
 KEY = ConversationKey(bot="shop", platform="telegram", chat="c1")
@@ -289,3 +289,27 @@ async def test_half_a_character_keeps_no_message_out(works: Works):
 
     assert accepted.outcome == "accepted"
     assert (await works.journal.message(accepted.id)).text == "half � of"
+
+
+@pytest.mark.parametrize(("wanted", "written"), [(False, []), (True, ["When are you open?"])])
+async def test_what_is_said_is_written_down_only_where_the_operator_asked_for_it(wanted, written):
+    async with works_of(configured()) as works:
+        log = works.settings.log.model_copy(update={"message_text": wanted})
+        works.settings = works.settings.model_copy(update={"log": log})
+        await works.accept(works.said("When are you open?"))
+
+        said = [fact.fields["text"] for fact in works.facts.of(Noted) if fact.event == "message.said"]
+        assert said == written
+
+
+async def test_nobody_is_shown_typing_for_a_message_that_was_taken_back():
+    async with works_of(configured()) as works:
+        works.presence.attach(CHANNEL, works.adapter)
+        said = works.said("oops")
+        await works.accept(said)
+        await quiet()
+        await works.accept(Deleted(key=said.key, message_id=said.message_id, dedupe=("update:deleted",)))
+        shown = len(works.adapter.shown)
+        await works.passes(30.0)
+
+        assert len(works.adapter.shown) == shown
