@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 pyproject.toml
 
-.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency
+.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram
 
 setup: $(STAMP)
 
@@ -54,3 +54,6 @@ bench-quota: setup  ## a simulated day of quota and fairness
 
 bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80 seconds, on an otherwise quiet machine
 	$(BIN)/python bench/latency.py
+
+bench-telegram: setup  ## 200 Telegram bots in one process beside the library's own way: about six minutes
+	$(BIN)/python bench/telegram_bots.py
