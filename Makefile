@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 pyproject.toml
 
-.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram
+.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram bench-discord
 
 setup: $(STAMP)
 
@@ -57,3 +57,6 @@ bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80
 
 bench-telegram: setup  ## 200 Telegram bots in one process beside the library's own way: about six minutes
 	$(BIN)/python bench/telegram_bots.py
+
+bench-discord: setup  ## 100 Discord bots in one process beside as many stock ones: about a minute
+	$(BIN)/python bench/discord_bots.py

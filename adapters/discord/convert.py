@@ -251,22 +251,30 @@ def read(data: Facts, me: Me, where: Around) -> str:
 
 def words(data: Facts, me: Me, where: Around) -> str:
     """The text without the mention of the bot, other people by name, and every other character as it was."""
+    if "<@" not in data["content"]:
+        return _plain(data["content"])
     own = rf"<@!?{me.id}>" if where.own_role is None else rf"(?:<@!?{me.id}>|<@&{where.own_role}>)"
     text = re.sub(rf"\A\s*{own}[,:]?[ \t]*", "", data["content"])
     text = re.sub(rf"^{own}[ \t]?", "", text, flags=re.MULTILINE)
     text = re.sub(rf"[ \t]?{own}", "", text)
     names = {str(user["id"]): name_of(user, user.get("member")) for user in data.get("mentions", ())}
     text = _USER_MENTION.sub(lambda m: f"@{names[m[1]]}" if names.get(m[1]) else m[0], text)
-    return _FLOOD.sub("", text).strip()
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    return (text if text.isascii() else _FLOOD.sub("", text)).strip()
 
 
 def visible(text: str) -> bool:
     """Whether a person sees anything of it."""
-    return _NOTHING.fullmatch(text) is None
+    return bool(text.strip()) if text.isascii() else _NOTHING.fullmatch(text) is None
 
 
 def _shown(data: Facts) -> list[str]:
     """Forwarded messages and the cards of links, as quotations."""
+    if not data.get("message_snapshots") and not data.get("embeds"):
+        return []
     snapshots = [snapshot.get("message") or {} for snapshot in data.get("message_snapshots") or ()]
     texts = [snapshot.get("content") or "" for snapshot in snapshots]
     cards = [card for shown in (data, *snapshots) for card in shown.get("embeds") or ()]

@@ -133,19 +133,22 @@ class Inbox:
 
     async def directs(self) -> list[str]:
         """Channels of direct messages, the latest last: Discord lists them to nobody."""
+        return list(await self._places())
+
+    async def _places(self) -> OrderedDict[str, None]:
         if self._directs is None:
             kept = await self._host.recall(_DIRECTS)
             self._directs = OrderedDict.fromkeys(_decoded(kept, list[str]) or [])
-        return list(self._directs)
+        return self._directs
 
     async def _know(self, channel: str) -> None:
-        if channel not in await self.directs():
+        places = await self._places()
+        if channel not in places:
             self._directs_changed = True
-        assert self._directs is not None
-        self._directs[channel] = None
-        self._directs.move_to_end(channel)
-        while len(self._directs) > PLACES:
-            self._directs.popitem(last=False)
+            places[channel] = None
+        places.move_to_end(channel)
+        while len(places) > PLACES:
+            places.popitem(last=False)
 
     async def _convert(self, event: str, data: Facts) -> tuple[Arrival, ...]:
         try:

@@ -26,13 +26,15 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-ROOT = Path(__file__).parents[1]
-sys.path[0] = str(ROOT)  # beside this file, `import discord` would mean this file
+import aiohttp
 
-import aiohttp  # noqa: E402 - after the path is right
+from gateway.process import run_loop
+
+ROOT = Path(__file__).parents[1]
 
 PATIENCE = 60.0
 RESTART = 5.0
@@ -433,7 +435,9 @@ def main() -> int:
         asyncio.run(sandbox_process())
         return 0
     if given.serve:
-        asyncio.run(serve(given.serve, given.api, given.gateway, Path(given.memory)))
+        # each as it is run: the gateway on its own choice of a loop, a stock bot on asyncio's
+        serving = partial(serve, given.serve, given.api, given.gateway, Path(given.memory))
+        run_loop(serving) if given.serve == "ours" else asyncio.run(serving())
         return 0
     ours, stock = (asyncio.run(measure(kind, given.bots, given.each)) for kind in ("ours", "stock"))
     return 0 if table(ours, stock) else 1
