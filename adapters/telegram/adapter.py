@@ -31,6 +31,9 @@ from gateway.settings.models import TelegramSettings
 
 log = structlog.get_logger()
 
+PROFILE_AGAIN = 900.0
+"""Seconds until a name or menu that could not be had or set is tried again."""
+
 
 @dataclass(frozen=True)
 class Shared:
@@ -100,12 +103,16 @@ class TelegramAdapter:
 
     async def _keep_profile(self, listener: Poller | Webhook, identity: Identity, host: Host) -> None:
         """Once it listens: refresh a remembered identity, and set the command menu if it changed."""
-        await listener.working.wait()
-        try:
-            me = await identity.fresh()
-            await Menu(self._client, host).keep(me.id)
-        except (TelegramError, GatewayError) as error:
-            log.info("telegram.profile_failed", bot=self.bot, error=str(error)[:300])
+        while True:
+            await listener.working.wait()
+            try:
+                me = await identity.fresh()
+                await Menu(self._client, host).keep(me.id)
+            except (TelegramError, GatewayError) as error:
+                log.info("telegram.profile_failed", bot=self.bot, error=str(error)[:300])
+            else:
+                return
+            await host.clock.sleep(PROFILE_AGAIN)
 
     def reread(self, raw: str) -> Sequence[Arrival]:
         """What an update that was kept as unreadable means now."""
