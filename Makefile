@@ -6,6 +6,7 @@ STAMP := .venv/.installed
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 pyproject.toml
 
+.PHONY: kill-matrix soak bench-journal
 .PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram bench-discord
 
 setup: $(STAMP)
@@ -51,6 +52,15 @@ schema: setup  ## the configuration's JSON Schema for editors
 
 bench-quota: setup  ## a simulated day of quota and fairness
 	$(BIN)/python bench/quota.py
+
+kill-matrix: setup  ## kill the process at every step on every channel; writes the table of docs/discussion/delivery.md
+	$(BIN)/python -m tests.e2e.kill_matrix
+
+soak: setup  ## SOAK_MESSAGES (10,000) on all channels with faults and SIGKILLs, counted from the users' side
+	$(BIN)/python -m tests.e2e.soak
+
+bench-journal: setup  ## turns per second through the SQLite journal, alone and with 64 at once, on slow disks too
+	$(BIN)/python bench/journal.py
 
 bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80 seconds, on an otherwise quiet machine
 	$(BIN)/python bench/latency.py

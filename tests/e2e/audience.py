@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -35,6 +35,10 @@ class Audience(ABC):
     @abstractmethod
     async def heard(self) -> Counter[str]:
         """How many answers each person has seen."""
+
+    @abstractmethod
+    async def texts(self) -> list[tuple[str, str]]:
+        """What was seen: by whom, and the text."""
 
     @abstractmethod
     def acknowledged(self, sent: int) -> bool:
@@ -70,6 +74,9 @@ class Chatters(Audience):
     async def heard(self) -> Counter[str]:
         return Counter(str(item["chat"]) for item in await self._people.heard(self._platform))
 
+    async def texts(self) -> list[tuple[str, str]]:
+        return [(str(item["chat"]), item["text"] or "") for item in await self._people.heard(self._platform)]
+
     def acknowledged(self, sent: int) -> bool:
         return self._platform == "telegram" and not self.box.telegram.bot(TELEGRAM).updates
 
@@ -80,7 +87,9 @@ class Visitors(Audience):
     def __init__(self, box: Sandbox, session: ClientSession, size: int) -> None:
         super().__init__(box, session, size)
         self._tokens: dict[int, str] = {}
+        self._beginning: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._heard: Counter[str] = Counter()
+        self._texts: list[tuple[str, str]] = []
         self._taken = 0
         self._keys = count()
 
@@ -105,13 +114,13 @@ class Visitors(Audience):
 
     async def _begun(self, person: int, base: str) -> dict[str, str]:
         origin = {"Origin": ORIGIN}
-        if person not in self._tokens:
-            async with self.session.post(
-                f"{base}/sessions", json={}, headers=origin, timeout=SHORT
-            ) as answer:
-                answer.raise_for_status()
-                self._tokens[person] = (await answer.json())["token"]
-            self.beside(self._listen(person))
+        async with self._beginning[person]:
+            if person not in self._tokens:
+                url = f"{base}/sessions"
+                async with self.session.post(url, json={}, headers=origin, timeout=SHORT) as answer:
+                    answer.raise_for_status()
+                    self._tokens[person] = (await answer.json())["token"]
+                self.beside(self._listen(person))
         return {**origin, "Authorization": f"Bearer {self._tokens[person]}"}
 
     async def _listen(self, person: int) -> None:
@@ -139,9 +148,13 @@ class Visitors(Audience):
     def _note(self, person: int, event: dict[str, Any]) -> None:
         if event.get("role") == "assistant":
             self._heard[str(person)] += 1
+            self._texts.append((str(person), event["text"]))
 
     async def heard(self) -> Counter[str]:
         return self._heard
+
+    async def texts(self) -> list[tuple[str, str]]:
+        return self._texts
 
     def acknowledged(self, sent: int) -> bool:
         return self._taken >= sent
@@ -153,6 +166,7 @@ class Callers(Audience):
     def __init__(self, box: Sandbox, session: ClientSession, size: int) -> None:
         super().__init__(box, session, size)
         self._heard: Counter[str] = Counter()
+        self._texts: list[tuple[str, str]] = []
         self._taken = 0
         self._ids = count()
 
@@ -173,6 +187,7 @@ class Callers(Audience):
                         taken = True
                     if answer.status == 200:
                         self._heard[str(person)] += 1
+                        self._texts.append((str(person), (await answer.json())["text"]))
                         return
             except (ClientError, TimeoutError, OSError):
                 pass
@@ -180,6 +195,9 @@ class Callers(Audience):
 
     async def heard(self) -> Counter[str]:
         return self._heard
+
+    async def texts(self) -> list[tuple[str, str]]:
+        return self._texts
 
     def acknowledged(self, sent: int) -> bool:
         return self._taken >= sent
