@@ -35,6 +35,7 @@ _log = structlog.get_logger()
 
 LOGIN_TIMEOUT = 30.0
 HEARTBEAT_TIMEOUT = 60.0
+DEAF_REMEDY = "answers without a mention in its threads need message_content: true"
 MAX_RATELIMIT_WAIT = 30.0
 """A longer wait is handed back, so that it survives a restart."""
 
@@ -155,6 +156,8 @@ class _Run:
 
     async def serve(self) -> None:
         """Until cancelled."""
+        if self._me.threads and not self._section.message_content:
+            _log.warning("threads.deaf", bot=self._me.bot, platform="discord", remedy=DEAF_REMEDY)
         shards = await self._shards()
         self._health.expect(str(self._client.user), [f"shard {shard}" for shard in range(shards)])
         directory = Directory(self._client, self._host.clock, self._gate)
@@ -182,7 +185,7 @@ class _Run:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     for inbox in inboxes:
-                        await inbox.remember()
+                        await inbox.over()
 
     async def _shards(self) -> int:
         """As configured, or as Discord recommends; more than one are told the library, too."""

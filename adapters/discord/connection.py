@@ -26,8 +26,9 @@ from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from adapters.discord import errors
 from adapters.discord.convert import MESSAGE_EVENTS
 from adapters.discord.health import Health
-from adapters.discord.inbox import Event, Inbox, Session
+from adapters.discord.inbox import Inbox, Session
 from adapters.discord.starts import Starts
+from adapters.discord.suspects import Event
 from gateway.messages import Facts
 from gateway.ports import Host
 

@@ -9,6 +9,7 @@ dedupe key.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict, deque
 from itertools import islice
 from typing import TypeVar
@@ -19,6 +20,7 @@ from msgspec.structs import replace
 
 from adapters.discord.convert import MESSAGE_EVENTS, Me, convert, may_concern
 from adapters.discord.directory import Directory
+from adapters.discord.suspects import Event, Suspects
 from gateway.errors import GatewayError, Transient
 from gateway.messages import Arrival, Facts, Said, Value
 from gateway.ports import Host
@@ -32,7 +34,6 @@ RETRY_FROM, RETRY_UP_TO = 0.2, 5.0
 _DIRECTS = "directs"
 PLACES = 200
 
-Event = tuple[str, Facts]
 _T = TypeVar("_T")
 
 
@@ -57,6 +58,7 @@ class Inbox:
     ) -> None:
         self._host, self._me, self._directory, self._listening = host, me, directory, listening
         self._name = name
+        self._suspects = Suspects(host, me, name)
         self.seen = 0
         self._directs: OrderedDict[str, None] | None = None
         self._directs_changed = False
@@ -102,7 +104,9 @@ class Inbox:
                 delay = min(RETRY_UP_TO, delay * 2)
 
     async def _journal(self, batch: list[tuple[Session, list[Event]]]) -> None:
-        await self._accept([event for _, events in batch for event in events])
+        events = [event for _, events in batch for event in events]
+        if events:
+            await self._suspects.take(events, self._accept)
         for _ in batch:
             self._journaled, _events = self._waiting.popleft()
         self._moved.set()
@@ -163,6 +167,12 @@ class Inbox:
         known = self._remembered is not None and self._remembered.id == self._session
         if not known or self._host.clock.monotonic() - self._remembered_at >= REMEMBER_EVERY:
             await self.remember()
+
+    async def over(self) -> None:
+        """Nothing more is coming: leave things tidy for the next process."""
+        await self.remember()
+        with contextlib.suppress(GatewayError):
+            await self._suspects.over()
 
     async def remember(self) -> None:
         """Keep the journaled position for the next process, which would miss the gap without it."""

@@ -20,6 +20,7 @@ from adapters.discord.connection import Attempts, End
 from adapters.discord.inbox import Session
 from adapters.discord.limits import Pacer
 from gateway.errors import Transient
+from gateway.messages import Said, Unreadable
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
 from tests.platforms.discord_scene import Scene, scene_of
@@ -335,3 +336,56 @@ def test_discord_py_still_asks_the_rest_api_as_the_directory_does():
         assert callable(getattr(http, name))
     for name in ("bulk_upsert_global_commands", "get_bot_gateway", "start_thread_with_message"):
         assert callable(getattr(http, name))
+
+
+# --- events that kill the process -------------------------------------------------------------------------------
+
+
+class DeathError(Exception):
+    """Stands for what no handler survives."""
+
+
+async def die_of(scene: Scene, monkeypatch: pytest.MonkeyPatch, deadly: str) -> None:
+    """A run that ends with the deadly message in flight, and without a chance to tidy up."""
+
+    def convert(event, data, *more):
+        if data.get("content") == deadly:
+            raise DeathError
+        return real(event, data, *more)
+
+    async def untidy(_: object) -> None: ...
+
+    real = inbox.convert
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "convert", convert)
+        patch.setattr(inbox.Inbox, "over", untidy)
+        with pytest.raises(DeathError):
+            await scene.adapter().run(scene.host)
+    scene.host.states.clear()
+
+
+async def test_an_event_that_kills_the_process_twice_is_quarantined_and_the_others_are_heard(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    async with scene.running():
+        await scene.says("before")
+        await scene.heard()
+    for text in ("good", "deadly", "good too"):
+        await scene.says(text)
+    for _ in range(2):
+        await die_of(scene, monkeypatch, "deadly")
+    async with scene.running():
+        arrived = await scene.heard(4)
+
+    assert ["before", "good", "good too"] == [a.text for a in arrived if isinstance(a, Said)]
+    [kept] = [a for a in arrived if isinstance(a, Unreadable)]
+    assert "died twice" in kept.error
+    assert '"content":"deadly"' in kept.raw
+
+
+async def test_a_tidy_end_leaves_no_suspicion(scene: Scene):
+    async with scene.running():
+        await scene.says("hi")
+        await scene.heard()
+
+    assert not [key for key in scene.host.memory if "taking" in key or "suspect" in key]
