@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import pytest
 
 from gateway.app import Gateway
 from gateway.policy.texts import BUILT_IN
-from gateway.ports import Fact, Noted, Observer
+from gateway.ports import DeliveryEnded, Fact, Noted, Observer
+from gateway.sandbox.faults import Fault
 from gateway.sandbox.sensay import SUPPORT
 from gateway.sandbox.server import Sandbox
 from gateway.settings import Settings
@@ -172,3 +174,49 @@ async def test_a_picture_is_declined_where_sensay_has_no_eyes(sandbox: Sandbox) 
         await until(lambda: sent(sandbox), 10)
 
     assert [UNSUPPORTED] == sent(sandbox)
+
+
+@pytest.mark.parametrize(("policy", "seen"), [("drop", 1), ("retry_once", 2)])
+async def test_a_send_whose_outcome_is_unknown_follows_the_bots_policy(
+    sandbox: Sandbox, policy: str, seen: int
+) -> None:
+    sandbox.faults.add(Fault("telegram", "sendMessage", "drop_after"))
+    facts: list[Fact] = []
+    async with gateway(sandbox, observe=facts.append, unknown_send=policy):
+        await says(sandbox, "/help")
+        ended = await until(
+            lambda: [f for f in facts if isinstance(f, DeliveryEnded) and f.outcome != "retried"]
+        )
+        await says(sandbox, "/privacy")
+        await until(lambda: BUILT_IN["en"]["privacy"] in sent(sandbox), 10)
+
+    assert ["unknown" if policy == "drop" else "sent"] == [fact.outcome for fact in ended]
+    assert seen == sent(sandbox).count(BUILT_IN["en"]["help"])
+
+
+async def test_a_group_that_moves_while_the_replica_thinks_gets_its_answer(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("sensay", "complete", "delay", seconds=0.5))
+    async with gateway(sandbox):
+        await says(
+            sandbox, "When are you open?", chat={"id": -5, "type": "group", "title": "G"}, mention=True
+        )
+        await until(lambda: [r for r in sandbox.sensay.requests if r.operation == "complete"])
+        sandbox.telegram.migrate(TOKEN, -5, -1005)
+        await until(lambda: sent(sandbox), 10)
+
+    assert [-1005] == [item["chat"] for item in sandbox.telegram.sent(TOKEN) if item["kind"] == "message"]
+
+
+async def test_an_answer_to_a_topic_that_was_deleted_goes_nowhere_else_and_is_told(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("sensay", "complete", "delay", seconds=0.5))
+    facts: list[Fact] = []
+    async with gateway(sandbox, observe=facts.append):
+        await says(sandbox, "When are you open?", chat=GROUP, thread=9, mention=True)
+        await until(lambda: [r for r in sandbox.sensay.requests if r.operation == "complete"])
+        sandbox.telegram.bot(TOKEN).threads.clear()
+        (ended,) = await until(lambda: [f for f in facts if isinstance(f, DeliveryEnded)], 10)
+        await says(sandbox, "/help")
+        await until(lambda: sent(sandbox))
+
+    assert ("dead", True) == (ended.outcome, "thread not found" in ended.cause)
+    assert [BUILT_IN["en"]["help"]] == sent(sandbox)
