@@ -52,6 +52,7 @@ schema: setup  ## the configuration's JSON Schema for editors
 
 bench-quota: setup  ## a simulated day of quota and fairness
 	$(BIN)/python bench/quota.py
+	$(BIN)/python bench/quota_process.py
 
 kill-matrix: setup  ## kill the process at every step on every channel; writes the table of docs/discussion/delivery.md
 	$(BIN)/python -m tests.e2e.kill_matrix
