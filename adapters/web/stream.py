@@ -151,6 +151,7 @@ class _Stream:
                 heard = asyncio.ensure_future(self._watch.next())
                 if not await self._pass_on(facts):
                     return
+            await self._write(b"retry: 1000\n\n")  # the reader's own way back may be slower
         finally:
             heard.cancel()
 

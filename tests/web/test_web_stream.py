@@ -161,6 +161,7 @@ async def test_closing_the_platform_ends_all_streams_at_once(visitor: Visitor, s
         assert [": hello"] * 2 == [await one.block(), await two.block()]
         await site.platform.close()
         async with asyncio.timeout(5):
+            assert ["retry: 1000"] * 2 == [await one.block(), await two.block()]
             assert [None, None] == [await one.next(), await two.next()]
 
     assert len(site.platform.streams) == 0

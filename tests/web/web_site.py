@@ -212,6 +212,6 @@ class Events:
         """(id, event, data) of the next event; None at the end."""
         while (block := await self.block()) is not None:
             fields = dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":"))
-            if fields:
+            if "event" in fields:
                 return fields["id"], fields["event"], json.loads(fields["data"])
         return None
