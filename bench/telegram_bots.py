@@ -33,6 +33,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import certifi
 from aiohttp import web
 
 from gateway.process import run_loop
@@ -280,14 +281,17 @@ async def served(tls: tuple[str, str] | None) -> AsyncIterator[tuple[Sandbox, st
 
 
 def certificate(folder: str) -> tuple[str, str]:
-    """A certificate for this machine, which the designs are told to trust."""
-    cert, key = f"{folder}/cert.pem", f"{folder}/key.pem"
+    """A certificate for this machine, which the designs are told to trust beside all the usual ones: those are what
+    makes a TLS context large.
+    """
+    cert, key, trusted = f"{folder}/cert.pem", f"{folder}/key.pem", Path(folder, "trusted.pem")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-keyout", key, "-out", cert,
          "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
-    os.environ["SSL_CERT_FILE"] = cert
+    trusted.write_text(Path(certifi.where()).read_text() + Path(cert).read_text())
+    os.environ["SSL_CERT_FILE"] = str(trusted)
     return cert, key
 
 
