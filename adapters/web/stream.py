@@ -145,7 +145,8 @@ class _Stream:
                     either, timeout=min(left, self._pace.ping), return_when=asyncio.FIRST_COMPLETED
                 )
                 if not heard.done():
-                    await self._write(b": ping\n\n")
+                    if not stop.done():
+                        await self._write(b": ping\n\n")
                     continue
                 facts = [heard.result(), *self._watch.drain()]
                 heard = asyncio.ensure_future(self._watch.next())
