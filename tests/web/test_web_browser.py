@@ -2,160 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
-
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import expect
 
 from gateway.errors import Transient
 from gateway.messages import Address
-from tests.web.web_site import REPLICA, Site, WebHost, running_site
-
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-STRICT = (
-    "default-src 'none'; script-src 'self' {gateway}; connect-src {gateway}; style-src 'self'; img-src data:; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
+from tests.web.web_shop import (
+    DATA,
+    ELEMENT,
+    GUIDE,
+    ONE_TAG,
+    STRICT,
+    Shop,
+    box,
+    converse,
+    launcher,
+    needs_chromium,
+    one_of,
+    until,
 )
+from tests.web.web_site import WebHost
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM.exists(), reason=f"NO BROWSER TESTS: {CHROMIUM} is missing (apt-get install chromium)"
-    ),
-]
-
-GUIDE = """
-<!-- Basic chat widget integration -->
-<div id="sensay-chat-widget"></div>
-<script>
-(function() {
-  window.SensayWidget = {
-    replicaId: 'REPLICA',
-    containerId: 'sensay-chat-widget',
-    config: {
-      theme: 'light',
-      position: 'bottom-right',
-      greeting: 'Hello! How can I help you today?'
-    }
-  };
-  
-  var script = document.createElement('script');
-  script.src = 'GATEWAY/widget.js';
-  script.async = true;
-  document.head.appendChild(script);
-})();
-</script>
-"""  # noqa: W293 - the guide's own words
-ONE_TAG = '<script src="GATEWAY/support/embed-script.js" async></script>'
-DATA = '<script src="GATEWAY/widget.js" data-bot="support" data-greeting="Ahoy" data-theme="dark" async></script>'
-ELEMENT = (
-    '<sensay-chat bot="support" greeting="Ahoy" position="inline"></sensay-chat>'
-    '<script src="GATEWAY/widget.js" async></script>'
-)
-HEAD = "<!doctype html><html lang=en><head><meta charset=utf-8><link rel=icon href='data:,'><title>Shop</title></head>"
-
-
-class Shop:
-    """A customer's page on its own origin, with the widget embedded as a test wants it."""
-
-    def __init__(self, site: Site, server: TestServer, browser: Browser) -> None:
-        self.site, self.browser, self._server = site, browser, server
-        self.gateway = str(site.client.make_url("")).rstrip("/")
-        self.snippet, self.policy = ONE_TAG, ""
-        self.trouble: list[str] = []
-        self.requests: list[str] = []
-
-    @property
-    def origin(self) -> str:
-        return str(self._server.make_url("")).rstrip("/")
-
-    async def serve(self, _: web.Request) -> web.Response:
-        headers = (
-            {"Content-Security-Policy": self.policy.replace("{gateway}", self.gateway)} if self.policy else {}
-        )
-        body = self.snippet.replace("GATEWAY", self.gateway).replace("REPLICA", REPLICA)
-        return web.Response(
-            text=f"{HEAD}<body><main><h1>Shop</h1>{body}</main></body></html>",
-            content_type="text/html",
-            headers=headers,
-        )
-
-    async def visit(self, snippet: str | None = None, url: str | None = None, **options: Any) -> Page:
-        self.snippet = snippet or self.snippet
-        page = await (await self.browser.new_context(**options)).new_page()
-        page.set_default_timeout(10_000)
-        page.on(
-            "console",
-            lambda said: self.trouble.append(said.text) if said.type in ("error", "warning") else None,
-        )
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("request", lambda request: self.requests.append(f"{request.method} {request.url}"))
-        await page.goto(url or self.origin)
-        return page
-
-
-@pytest.fixture
-async def shop() -> AsyncIterator[Shop]:
-    async with running_site(now=time.time()) as site, async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        app = web.Application()
-        server = TestServer(app)
-        made = Shop(site, server, browser)
-        app.router.add_get("/", made.serve)
-        await server.start_server()
-        site.add("support", allowed_origins=(made.origin,))
-        yield made
-        await browser.close()
-        await site.platform.close()
-        await server.close()
-
-
-@pytest.fixture
-def host(shop: Shop) -> WebHost:
-    return shop.site.bots["support"][1]
-
-
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.005)
-
-
-def box(page: Page) -> Locator:
-    return page.get_by_role("textbox", name="Write a message")
-
-
-def launcher(page: Page) -> Locator:
-    return page.locator(".launcher")
-
-
-async def converse(shop: Shop, page: Page, question: str, answer: str) -> None:
-    """Ask in the open widget and be answered."""
-    host, theirs = shop.site.bots["support"][1], page.locator(".theirs")
-    await expect(theirs.first).to_be_visible()
-    said, shown = len(host.said), await theirs.count()
-    await box(page).fill(question)
-    await page.keyboard.press("Enter")
-    await until(lambda: len(host.said) > said)
-    await shop.site.answer(answer)
-    await expect(theirs).to_have_count(shown + 1)
+pytestmark = needs_chromium
 
 
 async def test_the_guides_snippet_works_verbatim(shop: Shop) -> None:
@@ -388,15 +256,7 @@ async def test_a_page_that_may_not_use_the_bot_says_so(shop: Shop) -> None:
     page = await shop.visit()
     await launcher(page).click()
 
-    await expect(page.locator(".state")).to_have_text(
-        lambda_text("Connecting…", "Not available on this page")
-    )
-
-
-def lambda_text(*texts: str) -> Any:
-    import re
-
-    return re.compile("|".join(map(re.escape, texts)))
+    await expect(page.locator(".state")).to_have_text(one_of("Connecting…", "Not available on this page"))
 
 
 async def test_a_phone_has_the_whole_screen_for_it(shop: Shop) -> None:
@@ -410,23 +270,3 @@ async def test_a_phone_has_the_whole_screen_for_it(shop: Shop) -> None:
     panel = await page.locator(".panel").bounding_box()
     assert panel == {"x": 0, "y": 0, "width": 390, "height": 700}
     await expect(launcher(page)).to_be_hidden()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_axe_finds_nothing(shop: Shop, theme: str) -> None:
-    page = await shop.visit(DATA.replace('"dark"', f'"{theme}"'), reduced_motion="reduce")
-    await expect(launcher(page)).to_be_visible()
-    states = {"closed": await Axe().run(page)}
-    await launcher(page).click()
-    await expect(page.locator(".chips")).to_be_visible()
-    states["greeting"] = await Axe().run(page)
-    await converse(
-        shop, page, "Hello?", "# Yes\n\n[a](https://a.example) `c`\n\n|x|\n|-|\n|1|\n\n```\ncode\n```\n> q"
-    )
-    states["conversation"] = await Axe().run(page)
-
-    assert {} == {
-        state: [(one["id"], one["nodes"][0]["html"]) for one in results.response["violations"]]
-        for state, results in states.items()
-        if results.violations_count
-    }

@@ -14,8 +14,8 @@
 /** @typedef {{id: string, role: string, text: string, content: any[], created_at: string, notice?: string}} Message */
 
 const PLACE = /^(.*?)\/(?:widget(?:\/\w+)?|([^/]+)\/embed-script)\.js(?:[?#]|$)/;
-const SCRIPT = /** @type {HTMLScriptElement} */ (document.currentScript || [...document.scripts].find((s) => PLACE.test(s.src)));
-const [, BASE = location.origin, BOT = ''] = PLACE.exec(SCRIPT ? SCRIPT.src : '') || [];
+const SCRIPT = /** @type {?HTMLScriptElement} */ (document.currentScript);
+const [, BASE = location.origin, BOT = ''] = PLACE.exec(SCRIPT?.src || '') || [];
 /** What the bot's owner configured: filled in by the gateway where the file belongs to one bot. @type {Record<string, any>} */
 const OWNER = {};
 /** English; the other languages are fetched when they are needed. @type {Record<string, string>} */
@@ -46,7 +46,6 @@ const icon = (name, path) => {
   const make = (/** @type {string} */ tag) => document.createElementNS('http://www.w3.org/2000/svg', tag);
   const svg = make('svg'), line = make('path');
   svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('aria-hidden', 'true');
   svg.setAttribute('class', name);
   line.setAttribute('d', path);
   svg.append(line);
@@ -67,7 +66,7 @@ const build = (nodes) => {
   for (const node of nodes || []) {
     if (typeof node === 'string') { built.append(node); continue; }
     const { tag, href, start, align, children } = node || {}, inside = build(children);
-    built.append(tag === 'a' && LINK.test(href) ? h(tag, { href, target: '_blank', rel: 'noopener noreferrer nofollow' }, inside)
+    built.append(tag === 'a' && LINK.test(href) ? h(tag, { href, target: '_blank', rel: 'noreferrer' }, inside)
       : /^h[1-6]$/.test(tag) ? h('p', { class: 'heading' }, inside)
       : tag === 'table' ? h('div', { class: 'wide', tabindex: 0 }, h(tag, {}, inside))
       : TAGS.has(tag) ? h(tag, { start, 'data-align': align, tabindex: tag === 'pre' ? 0 : null }, inside) : inside);
@@ -195,7 +194,7 @@ class Client {
     if (this.seated) return;
     const begin = () => this.begin();
     // one tab at a time: the others find its session
-    this.starting ??= Promise.resolve(navigator.locks ? navigator.locks.request(this.name, begin) : begin()).finally(() => { this.starting = undefined; });
+    this.starting ??= /** @type {Promise<any>} */ (navigator.locks?.request(this.name, begin) || begin()).finally(() => { this.starting = undefined; });
     await this.starting;
   }
 
@@ -396,10 +395,10 @@ class Client {
 // --- the element
 
 const STYLE = `
-:host{all:initial;display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);--r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);
+:host{display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);--r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);
 --bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c;--link:var(--a)}
 :host([hidden]),[hidden]{display:none!important}
-.root{font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
+.root{all:initial;display:block;font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
 .root[data-dark]{--bg:#14151b;--card:#20222b;--ink:#eeeef4;--soft:#a3a7b7;--line:#30333f;--code:#2a2d38;--bad:#ff8f85;--link:#b3b5ff;color-scheme:dark}
 *,*::before{box-sizing:border-box}
 button,textarea{font:inherit;color:inherit;margin:0;border:1px solid transparent;background:none}
@@ -412,9 +411,8 @@ svg{width:20px;height:20px;fill:none;stroke:currentColor;stroke-width:2;stroke-l
 .launcher,.panel{position:fixed;z-index:var(--sensay-z,2147483000);box-shadow:0 0 0 1px rgb(20 20 60/.06),0 8px 24px rgb(20 20 60/.12),0 24px 72px rgb(20 20 60/.22)}
 .launcher{width:60px;height:60px;transition:transform .2s}
 .launcher:hover,.send:hover{transform:scale(1.05)}
-.launcher svg{grid-area:1/1;width:28px;height:28px;transition:opacity .2s,transform .2s}
-.launcher .down,[data-open] .launcher .chat{opacity:0;transform:rotate(-45deg)}
-[data-open] .launcher .down{opacity:1;transform:none}
+.launcher svg{width:28px;height:28px}
+[data-open] .chat,.root:not([data-open]) .down{display:none}
 .badge{position:absolute;top:-3px;inset-inline-end:-3px;min-width:22px;padding:0 6px;border-radius:11px;background:#c4281c;color:#fff;font-size:12px;font-weight:600;line-height:22px}
 .panel{display:flex;flex-direction:column;width:min(var(--sensay-width,392px),calc(100vw - 2*var(--gap)));height:min(var(--sensay-height,640px),calc(100dvh - 2*var(--gap) - 76px));
 border-radius:var(--r);overflow:hidden;background:var(--bg);animation:open .25s ease-out}
@@ -430,12 +428,11 @@ header{display:flex;align-items:center;gap:12px;padding:16px}
 .face{width:42px;height:42px;background:rgb(255 255 255/.2);font-weight:600;font-size:18px;overflow:hidden}
 .face canvas{width:100%;height:100%;object-fit:cover}
 .names{flex:1;min-width:0}
-h2{margin:0;font-size:16px;font-weight:600;line-height:1.3;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.title{font-size:16px;font-weight:600;line-height:1.3;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .state{font-size:13px;line-height:1.4}
 .state::before{content:"";display:inline-block;width:8px;height:8px;margin-inline-end:6px;border-radius:50%;background:#4ade80}
 .state:not([data-state=seconds])::before{background:#facc15}
 header button{width:36px;height:36px}
-header button:hover{background:rgb(255 255 255/.2)}
 header :focus-visible{outline-color:var(--on)}
 .log{flex:1;min-height:0;overflow-y:auto;overscroll-behavior:contain;outline-offset:-3px}
 .list{display:flex;flex-direction:column;padding:16px;min-height:100%}
@@ -477,7 +474,7 @@ hr{border:0;border-top:1px solid var(--line);width:100%}
 textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border-color:var(--line);border-radius:22px;background:var(--bg);scrollbar-width:none}
 textarea::placeholder{color:var(--soft);opacity:1}
 .send{width:44px;height:44px;transition:transform .2s}
-.accent{background:var(--a);background:linear-gradient(135deg,var(--a),color-mix(in oklab,var(--a) 72%,#a21caf));color:var(--on)}
+.accent{background:var(--a);background:linear-gradient(135deg,var(--a),color-mix(in oklab,var(--a) 72%,var(--to,#a21caf)));color:var(--on)}
 .mine .accent{background:var(--a);border-color:transparent}
 .mine.failed .bubble{background:var(--card);color:var(--ink);border-color:var(--bad)}
 .send[aria-disabled=true]{background:var(--code);color:var(--soft);cursor:default}
@@ -488,7 +485,7 @@ textarea::placeholder{color:var(--soft);opacity:1}
 .root:not([data-position=inline]) .panel{inset:auto 0 auto 0;top:var(--top,0);width:100%;height:var(--high,100dvh);border-radius:0;box-shadow:none}
 [data-open]:not([data-position=inline]) .launcher{display:none}}
 @media (prefers-reduced-motion:reduce){*,*::before{animation:none!important;transition:none!important}}
-@media (forced-colors:active){.panel,.launcher,.bubble,.send,.badge,header button{border:1px solid}.dots i{background:CanvasText}}
+@media (forced-colors:active){.root.root{--ink:CanvasText;--soft:CanvasText;--bad:CanvasText;--link:LinkText}.panel,.badge{border:1px solid}}
 @media print{:host{display:none}}
 `;
 
@@ -530,7 +527,7 @@ class SensayChat extends HTMLElement {
   disconnectedCallback() {
     this.quit?.abort();
     this.client?.want(false);
-    this.client?.tabs.close();
+    if (this.client) this.client.tabs.onmessage = null;
     this.client = undefined;
   }
 
@@ -586,7 +583,7 @@ class SensayChat extends HTMLElement {
   }
 
   /** Whether it is a part of the page rather than above it. */
-  get docked() { return ['inline', 'page'].includes(this.root.dataset.position); }
+  get docked() { return ['inline', 'page'].includes(this.root?.dataset.position); }
 
   // what it looks like
 
@@ -603,7 +600,7 @@ class SensayChat extends HTMLElement {
     this.launcher = h('button', { class: 'launcher accent', type: 'button', 'aria-expanded': 'false', click: () => this.toggle() },
       icon('chat', ICONS.chat), icon('down', ICONS.down), this.badge);
     this.face = h('div', { class: 'face', 'aria-hidden': 'true' });
-    this.heading = h('h2', { id: 'title' });
+    this.heading = h('div', { id: 'title', class: 'title', role: 'heading' });
     this.state = h('div', { class: 'state', 'data-state': 'seconds' });
     this.closer = button('closer', 'close', () => this.close(), icon('close', ICONS.close));
     this.dots = h('div', { class: 'typing', hidden: true, 'aria-hidden': 'true' }, h('span', { class: 'bubble dots' }, h('i'), h('i'), h('i')), h('span'));
@@ -635,11 +632,16 @@ class SensayChat extends HTMLElement {
     this.root.toggleAttribute('data-dark', dark);
     this.root.dataset.position = this.opt('position') || 'bottom-right';
     this.launcher.hidden = this.closer.hidden = this.docked;
-    this.panel.setAttribute('role', this.docked ? (this.root.dataset.position === 'page' ? 'main' : 'region') : 'dialog');
+    const whole = this.root.dataset.position === 'page';
+    this.panel.setAttribute('role', this.docked ? (whole ? 'main' : 'region') : 'dialog');
+    this.heading.setAttribute('aria-level', whole ? 1 : 2);
     if (/^#[\da-f]{6}$/i.test(color || '')) {
       const [r, g, b] = [1, 3, 5].map((at) => (parseInt(color.slice(at, at + 2), 16) / 255) ** 2.2);
       this.root.style.setProperty('--a', color);
-      this.root.style.setProperty('--on', 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.3 ? '#14151b' : '#fff');
+      // black or white, whichever has the contrast; it is enough in either case
+      const light = 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179;
+      this.root.style.setProperty('--on', light ? '#000' : '#fff');
+      this.root.style.setProperty('--to', light ? '#fff' : '#a21caf');
     }
     this.heading.textContent = title;
     if (!this.painted) this.face.textContent = [...title.trim()][0]?.toUpperCase() || '•';
@@ -681,7 +683,7 @@ class SensayChat extends HTMLElement {
 
   /** @param {boolean} [focus] */
   open(focus = true) {
-    if (this.opened) return;
+    if (this.opened || !this.client) return;
     this.opened = true;
     this.panel.hidden = false;
     this.root.toggleAttribute('data-open', true);
@@ -722,8 +724,8 @@ class SensayChat extends HTMLElement {
     const full = matchMedia('(max-width:480px),(max-height:420px)').matches;
     if (event.key !== 'Tab' || !full || this.docked || !this.opened) return;
     const stops = [...this.panel.querySelectorAll('button,textarea,a,[tabindex]')].filter((one) => one.checkVisibility?.() ?? true);
-    const at = this.shadowRoot?.activeElement, edge = event.shiftKey ? stops[0] : stops[stops.length - 1];
-    if (at === edge) { event.preventDefault(); stops[event.shiftKey ? stops.length - 1 : 0].focus(); }
+    const [edge, next] = event.shiftKey ? [0, -1] : [-1, 0];
+    if (this.shadowRoot?.activeElement === stops.at(edge)) { event.preventDefault(); stops.at(next).focus(); }
   }
 
   // writing
@@ -769,11 +771,9 @@ class SensayChat extends HTMLElement {
 
   /** @param {string} what @param {any} data */
   hear(what, data) {
-    if (what === 'message') this.message(data);
+    if (['message', 'sent', 'failed'].includes(what)) /** @type {any} */ (this)[what](data);
     else if (what === 'typing') this.typing(6000);
     else if (what === 'queued') this.typing(20000, this.say('queued') + (data.seconds > 0 ? ` · ${Math.ceil(data.seconds)} s` : ''));
-    else if (what === 'sent') this.sent(data);
-    else if (what === 'failed') this.failed(data);
     else if (what === 'reset') this.clear();
     else if (what === 'seen') this.count(0);
     else if (what === 'card') this.met();
@@ -891,14 +891,14 @@ class SensayChat extends HTMLElement {
 
 /** Make the element that the page asked for, if it did, and offer the API. */
 const boot = () => {
-  const page = /** @type {any} */ (window).SensayWidget || {}, data = SCRIPT ? { ...SCRIPT.dataset } : {};
-  const bot = page.replicaId || page.bot || data.bot || data.replicaId || decodeURIComponent(BOT);
+  const page = /** @type {any} */ (window).SensayWidget || {}, data = SCRIPT?.dataset || {};
+  const bot = page.replicaId || page.bot || data.bot || data.replicaId || BOT;
   const wishes = Object.entries({ ...data, ...page.config });
   /** @type {any} */ let chat = document.querySelector('sensay-chat');
-  if (bot && ![...document.querySelectorAll('sensay-chat')].some((one) => one.getAttribute('bot') === bot)) {
+  if (bot && !document.querySelector(`sensay-chat[bot="${CSS.escape(bot)}"]`)) {
     chat = h('sensay-chat', { bot, base: BASE });
     for (const [name, value] of wishes) chat.setAttribute(name === 'title' ? 'heading' : name, Array.isArray(value) ? value.join('|') : value);
-    (document.getElementById(page.containerId || data.container || data.containerId || '') || document.body).append(chat);
+    (document.getElementById(page.containerId || data.container || '') || document.body).append(chat);
   }
   for (const name of ['open', 'close', 'toggle', 'send', 'reset', 'identify', 'consent']) {
     page[name] = (/** @type {any[]} */ ...rest) => (chat || document.querySelector('sensay-chat'))?.[name](...rest);
