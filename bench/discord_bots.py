@@ -7,7 +7,7 @@ bots' process used.
 
     start     until all are ready
     further   memory of one more bot: of the hundred after the first, idle and after the traffic
-    message   CPU for each direct message
+    message   CPU for each direct message, the best of three rounds: what else the machine does only adds
     drop      every TCP connection is cut at once while people go on writing
     restart   the process ends, people write for five seconds, and it is back
 """
@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 
 PATIENCE = 60.0
 RESTART = 5.0
+ROUNDS = 3
 Json = dict[str, Any]
 
 
@@ -338,10 +339,9 @@ async def _measure(kind: str, sandbox: Sandbox, memory: Path, bots: int, each: i
         idle = await child.ask("report")
         found["idle"] = (idle["rss"] - one["rss"]) / (bots - 1)
 
-        await sandbox.everybody(bots, each)
-        told = len(sandbox.said)
-        after, _ = await child.until(lambda report: report["heard"] >= told)
-        found["message"] = (after["cpu"] - idle["cpu"]) / told * 1e6
+        rounds = [await _round(child, sandbox, bots, each) for _ in range(ROUNDS)]
+        found["message"] = min(cost for cost, _ in rounds)
+        after = rounds[-1][1]
         found["busy"] = (after["rss"] - one["rss"]) / (bots - 1)
 
         before = await sandbox.counters()
@@ -369,6 +369,14 @@ async def _measure(kind: str, sandbox: Sandbox, memory: Path, bots: int, each: i
     finally:
         await child.stop()
     return found
+
+
+async def _round(child: Child, sandbox: Sandbox, bots: int, each: int) -> tuple[float, Json]:
+    """Microseconds of CPU for each message, and the report after the last."""
+    told, before = len(sandbox.said), await child.ask("report")
+    await sandbox.everybody(bots, each)
+    after, _ = await child.until(lambda report: report["heard"] >= len(sandbox.said))
+    return (after["cpu"] - before["cpu"]) / (len(sandbox.said) - told) * 1e6, after
 
 
 async def _settled(child: Child, missed: int) -> tuple[int, int]:
@@ -425,7 +433,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--bots", type=int, default=100)
-    parser.add_argument("--each", type=int, default=30, help="messages to each bot while CPU is measured")
+    parser.add_argument("--each", type=int, default=20, help="messages to each bot while CPU is measured")
     for name in ("--serve", "--api", "--gateway", "--memory"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -193,7 +193,8 @@ class Connection:
             )
 
     async def _listen(self, socket: DiscordWebSocket) -> NoReturn:
-        socket._discord_parsers = self._parsers  # noqa: SLF001 - where events arrive; a contract test guards it
+        # where events arrive, and where the library would tell listeners that nobody has; a contract test guards both
+        socket._discord_parsers, socket._dispatch = self._parsers, _nobody  # noqa: SLF001
         while True:
             await socket.poll_event()
             self._host.beat()
@@ -233,6 +234,10 @@ class Connection:
 
 class _Behind(Exception):
     """The journal takes nothing and there is no more room."""
+
+
+def _nobody(_event: str, *_: object) -> None:
+    """Listens."""
 
 
 async def _close(socket: DiscordWebSocket | None) -> None:

@@ -308,6 +308,7 @@ def test_the_pace_allows_a_burst_and_then_one_at_a_time():
 def test_discord_py_still_has_what_the_connection_is_built_on():
     assert "parsers" in inspect.getsource(ConnectionState.__init__)
     assert "ws._discord_parsers = " in inspect.getsource(DiscordWebSocket.from_client)
+    assert "ws._dispatch = client.dispatch" in inspect.getsource(DiscordWebSocket.from_client)
     assert "self._discord_parsers[event]" in inspect.getsource(DiscordWebSocket.received_message)
     assert "client._connection.shard_count" in inspect.getsource(DiscordWebSocket.from_client)
     assert {"initial", "gateway", "shard_id", "session", "sequence", "resume"} <= set(
