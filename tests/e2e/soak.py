@@ -41,7 +41,7 @@ PERSONS = 25
 KILL_EVERY = (4.0, 12.0)
 FAULTS = ("complete", "history", "answer", "*")
 PLATFORM_FAULTS = ("status", "delay", "drop_before", "drop_after")
-SETTLE = 300.0
+SETTLE = float(os.environ.get("SOAK_SETTLE", "120"))
 ANSWERED: Counter[str] = Counter()
 """How often a replica answered each question."""
 _TAG = re.compile(r"q-\w+-\d+")
@@ -132,10 +132,16 @@ class World:
             ):
                 return
             await asyncio.sleep(0.5)
+        posting = {name: sum(map(self._is_posting, people.tasks)) for name, people in self.people.items()}
+        sys.stdout.write(f"not settled: {still_open(self.folder)} open in the journal, posting {posting}\n")
+
+    @staticmethod
+    def _is_posting(task: Any) -> bool:
+        return any(name in repr(task) for name in ("._say()", "._ask()"))
 
     @staticmethod
     def _posting(people: Audience) -> bool:
-        return any("_say" in repr(task) or "_ask" in repr(task) for task in people.tasks)
+        return any(map(World._is_posting, people.tasks))
 
     async def count(self) -> Toll:
         seen: Counter[str] = Counter()
