@@ -37,7 +37,7 @@ CONTEXTS: dict[PlatformName, dict[str, Any]] = {
 async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
     """Wait for a condition, not for a time."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 

@@ -22,7 +22,7 @@ HELLO: dict[str, Any] = {"user": {"id": "7"}, "text": "Hello"}
 
 async def until(condition, within: float = 5.0) -> None:
     async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+        while not condition():
             await asyncio.sleep(0)  # the deadline is above
 
 
