@@ -50,7 +50,8 @@ def _hush() -> None:
     """No warnings of each client about voice and the guilds intent: both are left out on purpose."""
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
     logging.getLogger("discord.state").addFilter(_about_guilds)
-    logging.getLogger("discord").setLevel(logging.INFO)  # below that it writes down what people say
+    library = logging.getLogger("discord")
+    library.setLevel(max(library.getEffectiveLevel(), logging.INFO))  # below that it writes down what people say
 
 
 def _about_guilds(record: logging.LogRecord) -> bool:

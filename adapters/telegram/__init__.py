@@ -26,7 +26,8 @@ class TelegramPlatform:
         self.renderer = TelegramRenderer()
         self.shared = Shared(api_url.rstrip("/"), base_url)
         # At DEBUG, python-telegram-bot logs every parameter, that is what people write.
-        logging.getLogger("telegram").setLevel(logging.INFO)
+        library = logging.getLogger("telegram")
+        library.setLevel(max(library.getEffectiveLevel(), logging.INFO))
 
     def adapter(self, bot: str, section: TelegramSettings) -> TelegramAdapter:
         return TelegramAdapter(bot, section, self.shared)
