@@ -44,7 +44,8 @@ def bot_document(
     return {
         "replica": replica,
         "platforms": dict(platforms),
-        "queue": {"waiting": counts.waiting, "oldest_age": age, "dropped_context": counts.dropped},
+        "queue": {"waiting": counts.waiting, "oldest_age": age},
+        "context": {"dropped": counts.dropped},
         "dead_letters": counts.dead_letters,
         "turns": {"answered": counts.answered, "failed": counts.failed, "expired": counts.expired},
     }

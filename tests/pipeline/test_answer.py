@@ -91,7 +91,7 @@ async def test_a_turn_costs_three_requests_at_most(works: Works, error: Exceptio
 
     assert await ending(works) == "failed"
     assert len(works.completions.requests) == 3
-    assert works.facts.of(TurnEnded)[0].cause == str(error)
+    assert works.facts.of(TurnEnded)[0].cause == cause
 
 
 async def test_with_a_user_to_create_it_is_still_three():
@@ -111,14 +111,14 @@ async def test_nothing_found_after_the_last_request_is_the_end(works: Works):
 
 
 @pytest.mark.parametrize(
-    ("error", "text"),
+    ("error", "text", "cause"),
     [
-        (Permanent("replica not found"), "failed"),
-        (Misconfigured("key refused", remedy="set the secret"), "failed"),
-        (QuotaExhausted("monthly quota exceeded"), "quota"),
+        (Permanent("replica not found"), "failed", "replica not found"),
+        (Misconfigured("key refused", remedy="set the secret"), "failed", "key refused: set the secret"),
+        (QuotaExhausted("monthly quota exceeded"), "quota", "monthly quota exceeded"),
     ],
 )
-async def test_what_will_never_work_is_asked_once(works: Works, error: Exception, text: str):
+async def test_what_will_never_work_is_asked_once(works: Works, error: Exception, text: str, cause: str):
     works.completions.script.append(error)
 
     assert await ending(works) == "failed"
