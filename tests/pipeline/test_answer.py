@@ -91,7 +91,7 @@ async def test_a_turn_costs_three_requests_at_most(works: Works, error: Exceptio
 
     assert await ending(works) == "failed"
     assert len(works.completions.requests) == 3
-    assert works.facts.of(TurnEnded)[0].cause == cause
+    assert works.facts.of(TurnEnded)[0].cause == str(error)
 
 
 async def test_with_a_user_to_create_it_is_still_three():
@@ -124,7 +124,7 @@ async def test_what_will_never_work_is_asked_once(works: Works, error: Exception
     assert await ending(works) == "failed"
     assert works.completions.requests == [ASK]
     assert works.adapter.texts[0][:20] == EN[text][:20]
-    assert works.facts.of(TurnEnded)[0].cause == str(error)
+    assert works.facts.of(TurnEnded)[0].cause == cause
 
 
 async def test_a_turn_that_gets_no_answer_ends_in_time(works: Works):
