@@ -123,16 +123,18 @@ async def test_the_docked_forms_are_clean_too(shop: Shop, *, url: bool) -> None:
 
 @pytest.mark.parametrize("color", ["#0a84ff", "#ffd60a", "#111111", "#ff3b30", "#e5e5ea"])
 async def test_any_colour_keeps_its_contrast(shop: Shop, color: str) -> None:
-    """Text on the owner's colour is black or white, whichever can be read. Links are not judged: theirs is the owner's
-    choice.
+    """Text on the owner's colour is black or white, whichever can be read, and a colour that is too bright to write in
+    is not written in.
     """
     shop.configure(color=color)
     page = await shop.visit()
     await launcher(page).click()
-    await converse(shop, page, "Hello?", "Yes.")
-    ratio = await page.locator(".mine .bubble").evaluate(CONTRAST)
+    await converse(shop, page, "Hello?", "[Yes](https://a.example).")
+    bubble = await page.locator(".mine .bubble").evaluate(CONTRAST)
+    results = await Axe().run(page)
 
-    assert ratio >= 4.5
+    assert bubble >= 4.5
+    assert [] == results.response["violations"]
 
 
 async def test_history_is_not_read_out_and_what_comes_is(shop: Shop) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from gateway.messages import ConversationKey
 from tests.web.web_shop import ONE_TAG, Shop, box, converse, launcher, needs_chromium, say, until
@@ -200,3 +200,31 @@ async def test_a_page_left_open_longer_than_a_session_begins_another_one(shop: S
 
     assert len(conversations(host)) == 2
     await expect(box(page)).to_be_focused()
+
+
+async def test_a_stream_faster_than_the_answer_to_the_post_shows_a_message_once(
+    shop: Shop, host: WebHost
+) -> None:
+    page = await shop.visit()
+    await launcher(page).click()
+    await converse(shop, page, "Hello?", "Hi.")
+    held = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        response = await route.fetch()
+        await held.wait()
+        await route.fulfill(response=response)
+
+    await page.route("**/messages", late)
+    await say(page, "Quick!")
+    await until(lambda: len(host.said) == 2)
+    await shop.site.answer("Done.")
+    await expect(page.get_by_role("log")).to_contain_text("Done.")
+    await expect(page.locator(".mine")).to_have_count(2)
+    held.set()
+    await until_true(
+        page, "localStorage.getItem(Object.keys(localStorage).find(n => n.endsWith(':out'))) === '[]'"
+    )
+
+    await expect(page.locator(".mine")).to_have_count(2)
+    await expect(page.locator(".waiting, .typing:not([hidden])")).to_have_count(0)

@@ -11,9 +11,9 @@
 
 /** @typedef {{key: string, text: string, failed?: string}} Outgoing  a message on its way */
 /** @typedef {string | {identity?: string, user_id?: string, user_hash?: string}} Claim  who the site says the visitor is */
-/** @typedef {{id: string, role: string, text: string, content: any[], created_at: string, notice?: string}} Message */
+/** @typedef {{id: string, role: string, text: string, content: any[], created_at: string, in_reply_to?: string, notice?: string}} Message */
 
-const PLACE = /^(.*?)\/(?:widget(?:\/\w+)?|([^/]+)\/embed-script)\.js(?:[?#]|$)/;
+const PLACE = /^(.*?)\/(?:widget(?:\/\w+)?|([^/]+)\/embed-script)\.js/;
 const SCRIPT = /** @type {?HTMLScriptElement} */ (document.currentScript);
 const [, BASE = location.origin, BOT = ''] = PLACE.exec(SCRIPT?.src || '') || [];
 /** What the bot's owner configured: filled in by the gateway where the file belongs to one bot. @type {Record<string, any>} */
@@ -281,10 +281,10 @@ class Client {
     for (let tries = 0, item; (item = this.outbox.find((one) => !one.failed));) {
       const { key, text } = item, others = (/** @type {Outgoing} */ one) => one.key !== key;
       try {
-        const response = await this.within('POST', 'messages', { body: { text }, headers: { 'Idempotency-Key': key } });
+        const answer = await (await this.within('POST', 'messages', { body: { text }, headers: { 'Idempotency-Key': key } })).json();
         this.keep(this.outbox.filter(others), this.read(':out', []).filter(others));
         tries = 0;
-        this.tell('sent', { key, ...(await response.json()) });
+        this.tell('sent', { key, ...answer });
       } catch (error) {
         const { status = 0, after = 0, message } = /** @type {any} */ (error);
         const refused = status >= 400 && status < 500 && status !== 429 && status !== 408;
@@ -396,9 +396,9 @@ class Client {
 
 const STYLE = `
 :host{display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);--r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);
---bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c;--link:var(--a)}
+--bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c}
 :host([hidden]),[hidden]{display:none!important}
-.root{all:initial;display:block;font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
+.root{all:initial;--link:var(--a);display:block;font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
 .root[data-dark]{--bg:#14151b;--card:#20222b;--ink:#eeeef4;--soft:#a3a7b7;--line:#30333f;--code:#2a2d38;--bad:#ff8f85;--link:#b3b5ff;color-scheme:dark}
 *,*::before{box-sizing:border-box}
 button,textarea{font:inherit;color:inherit;margin:0;border:1px solid transparent;background:none}
@@ -428,8 +428,8 @@ header{display:flex;align-items:center;gap:12px;padding:16px}
 .face{width:42px;height:42px;background:rgb(255 255 255/.2);font-weight:600;font-size:18px;overflow:hidden}
 .face canvas{width:100%;height:100%;object-fit:cover}
 .names{flex:1;min-width:0}
-.title{font-size:16px;font-weight:600;line-height:1.3;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.state{font-size:13px;line-height:1.4}
+.title{font-size:16px;font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.state{font-size:13px}
 .state::before{content:"";display:inline-block;width:8px;height:8px;margin-inline-end:6px;border-radius:50%;background:#4ade80}
 .state:not([data-state=seconds])::before{background:#facc15}
 header button{width:36px;height:36px}
@@ -443,7 +443,7 @@ header :focus-visible{outline-color:var(--on)}
 .theirs:not(:has(+.theirs)) .bubble{border-end-start-radius:5px}
 .mine:not(:has(+.mine)) .bubble{border-end-end-radius:5px}
 .waiting .bubble{opacity:.65}
-.meta{font-size:12px;line-height:1.4;color:var(--soft);padding:4px 6px 0}
+.meta{font-size:12px;color:var(--soft);padding:4px 6px 0}
 .mine .meta{text-align:end}
 :is(.mine:has(+.mine),.theirs:has(+.theirs)):not(.failed) .meta{display:none}
 .failed .meta{color:var(--bad)}
@@ -461,7 +461,7 @@ hr{border:0;border-top:1px solid var(--line);width:100%}
 [data-align=center]{text-align:center}[data-align=right]{text-align:right}
 .chips{display:flex;flex-wrap:wrap;gap:8px;margin-top:14px}
 .chips button,.more{border:1px solid var(--line);background:var(--card);color:var(--link);border-radius:18px;padding:7px 14px;font-size:14px;font-weight:500;line-height:1.4;text-align:start}
-.chips button:hover,textarea:focus{border-color:var(--link)}
+.chips button:hover{border-color:var(--link)}
 .typing{display:flex;align-items:center;gap:10px;margin-top:12px;color:var(--soft);font-size:13px}
 .dots{display:flex;gap:5px;padding:14px}
 .dots i{width:7px;height:7px;border-radius:50%;background:var(--soft);animation:dot 1.2s infinite}
@@ -471,11 +471,13 @@ hr{border:0;border-top:1px solid var(--line);width:100%}
 .sure{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;padding:10px 16px;font-size:14px;border-bottom:1px solid var(--line)}
 .sure span{flex:1 1 180px}.sure .yes{color:var(--bad)}
 .composer{display:flex;align-items:flex-end;gap:10px;padding:12px 16px}
-textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border-color:var(--line);border-radius:22px;background:var(--bg);scrollbar-width:none}
+textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border-color:var(--line);border-radius:22px;background:var(--bg)}
+textarea:focus{outline-offset:-2px}
+textarea:placeholder-shown{direction:inherit}
 textarea::placeholder{color:var(--soft);opacity:1}
 .send{width:44px;height:44px;transition:transform .2s}
-.accent{background:var(--a);background:linear-gradient(135deg,var(--a),color-mix(in oklab,var(--a) 72%,var(--to,#a21caf)));color:var(--on)}
-.mine .accent{background:var(--a);border-color:transparent}
+.accent{background:var(--a);color:var(--on)}
+.mine .bubble{border-color:transparent}
 .mine.failed .bubble{background:var(--card);color:var(--ink);border-color:var(--bad)}
 .send[aria-disabled=true]{background:var(--code);color:var(--soft);cursor:default}
 @keyframes open{from{opacity:0;transform:translateY(14px) scale(.97)}}
@@ -495,6 +497,7 @@ class SensayChat extends HTMLElement {
     /** @type {Map<string, any>} */ this.shown = new Map();
     this.born = this.unread = 0;
     this.opened = this.awaiting = false;
+    /** @type {string | undefined} */ this.replied = undefined;
     /** @type {Promise<void> | undefined} */ this.painted = undefined;
   }
 
@@ -641,7 +644,7 @@ class SensayChat extends HTMLElement {
       // black or white, whichever has the contrast; it is enough in either case
       const light = 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179;
       this.root.style.setProperty('--on', light ? '#000' : '#fff');
-      this.root.style.setProperty('--to', light ? '#fff' : '#a21caf');
+      this.root.style.setProperty('--link', light ? 'var(--ink)' : '');
     }
     this.heading.textContent = title;
     if (!this.painted) this.face.textContent = [...title.trim()][0]?.toUpperCase() || '•';
@@ -723,7 +726,7 @@ class SensayChat extends HTMLElement {
     if (event.key === 'Escape' && this.opened && !this.docked) { event.stopPropagation(); this.close(); }
     const full = matchMedia('(max-width:480px),(max-height:420px)').matches;
     if (event.key !== 'Tab' || !full || this.docked || !this.opened) return;
-    const stops = [...this.panel.querySelectorAll('button,textarea,a,[tabindex]')].filter((one) => one.checkVisibility?.() ?? true);
+    const stops = [...this.panel.querySelectorAll('button,textarea,a,[tabindex]')].filter((one) => one.getClientRects().length);
     const [edge, next] = event.shiftKey ? [0, -1] : [-1, 0];
     if (this.shadowRoot?.activeElement === stops.at(edge)) { event.preventDefault(); stops.at(next).focus(); }
   }
@@ -791,11 +794,15 @@ class SensayChat extends HTMLElement {
 
   /** @param {Message} message */
   message(message) {
+    // the stream may be faster than the answer to the post
+    const mine = message.role === 'user' && this.client?.outbox.find(({ key, text }) => text === message.text && this.shown.has(key));
+    if (mine) this.settle(mine.key, message.id);
     const known = this.shown.get(message.id), fresh = Date.parse(message.created_at) > this.born - 5000;
-    if (known) { known.classList.remove('waiting', 'late'); return; }
+    if (known) { known.classList.remove('late'); return; }
     this.show(message);
     if (message.role !== 'assistant') return;
     this.awaiting = false;
+    this.replied = message.in_reply_to;
     this.typing(0);
     if (!this.opened && fresh) this.count(this.unread + 1);
     if (fresh) this.emit('message', message);
@@ -820,16 +827,19 @@ class SensayChat extends HTMLElement {
 
   /** @param {{key: string, id: string, status: string}} answer */
   sent({ key, id, status }) {
-    const element = this.shown.get(key);
-    this.shown.delete(key);
-    if (this.shown.has(id)) { element?.remove(); }
-    else if (element) {
-      element.classList.remove('waiting', 'failed');
-      element.querySelector('.meta').textContent = element.stamp;
-      this.shown.set(id, element);
-    }
-    if (status === 'queued') { this.awaiting = true; this.typing(8000); }
+    this.settle(key, id);
+    if (status === 'queued' && id !== this.replied) { this.awaiting = true; this.typing(8000); }
     this.tune();
+  }
+
+  /** The gateway has it. @param {string} key @param {string} id */
+  settle(key, id) {
+    const element = this.shown.get(key);
+    if (!element) return;
+    element.classList.remove('waiting', 'failed');
+    element.querySelector('.meta').textContent = element.stamp;
+    this.shown.delete(key);
+    this.shown.set(id, element);
   }
 
   /** @param {{key: string, detail: string}} failure */
@@ -892,7 +902,7 @@ class SensayChat extends HTMLElement {
 /** Make the element that the page asked for, if it did, and offer the API. */
 const boot = () => {
   const page = /** @type {any} */ (window).SensayWidget || {}, data = SCRIPT?.dataset || {};
-  const bot = page.replicaId || page.bot || data.bot || data.replicaId || BOT;
+  const bot = page.replicaId || data.bot || data.replicaId || BOT;
   const wishes = Object.entries({ ...data, ...page.config });
   /** @type {any} */ let chat = document.querySelector('sensay-chat');
   if (bot && !document.querySelector(`sensay-chat[bot="${CSS.escape(bot)}"]`)) {
