@@ -61,6 +61,7 @@ class Asked:
 
     question: Question
     at: float
+    on_delta: Callable[[str], None] | None = None
 
 
 @dataclass
@@ -111,6 +112,11 @@ class FakeCompletions:
         """The oldest question without an answer gets this one."""
         next(entry for entry in self._history if entry.answer is None).answer = answer
 
+    def writes(self, delta: str) -> None:
+        """The answer to the newest question grows, as far as anybody wants to see that."""
+        if (on_delta := self.asked[-1].on_delta) is not None:
+            on_delta(delta)
+
     async def complete(
         self, question: Question, admit: Admit, on_delta: Callable[[str], None] | None = None
     ) -> Reply:
@@ -119,7 +125,7 @@ class FakeCompletions:
             await self._admit(admit, "user", completion=False)
             self.users.append(question.user)
             await self._admit(admit, "reply", completion=True)
-        self.asked.append(Asked(question, self.clock.now()))
+        self.asked.append(Asked(question, self.clock.now(), on_delta))
         step = self.script.popleft() if self.script else self.answer
         self.working += 1
         self.most_working = max(self.most_working, self.working)
@@ -230,6 +236,23 @@ class FakeAdapter:
         self.shown.append(address.to)
         if self.typing_error is not None:
             raise self.typing_error
+
+
+class DraftingAdapter(FakeAdapter):
+    """`FakeAdapter` and `ShowsDraft`. While `pen` is cleared, drafts are under way."""
+
+    def __init__(self, bot: str = "shop") -> None:
+        super().__init__(bot)
+        self.pen = asyncio.Event()
+        self.pen.set()
+        self.drafts: list[str] = []
+        self.draft_error: Exception | None = None
+
+    async def draft(self, address: Address, text: str) -> None:
+        self.drafts.append(text)
+        await self.pen.wait()
+        if self.draft_error is not None:
+            raise self.draft_error
 
 
 class LineRenderer:

@@ -9,6 +9,7 @@ from gateway.errors import Ambiguous, GatewayError, Permanent, RateLimited, Tran
 from gateway.messages import Question, Reply
 from gateway.pipeline.admission import Admission
 from gateway.pipeline.bell import done_within
+from gateway.pipeline.drafting import Drafting
 from gateway.policy.retry import ATTEMPTS, Again, GiveUp, LookUp, after_question
 from gateway.ports import Clock, Completions
 
@@ -21,8 +22,8 @@ class Answering:
     come.
 
     `refused` is told of a 429 (spend id, error), so that the budget learns from it; `heard` of each completion,
-    whether Sensay answered it. `noted` hears how look-ups ended: answered, pending, absent or failed. `upstream` counts
-    the seconds spent on requests.
+    whether Sensay answered it. `noted` hears how look-ups ended: answered, pending, absent or failed. `drafting` shows
+    the answer while it is written. `upstream` counts the seconds spent on requests.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class Answering:
         refused: Callable[[str | None, RateLimited], Awaitable[None]],
         heard: Callable[[bool], None] = lambda _: None,
         noted: Callable[[str], None] = lambda _: None,
+        drafting: Drafting | None = None,
     ) -> None:
         self._completions, self._admission, self._clock = completions, admission, clock
         self._timeout, self._jitter, self._refused = timeout, jitter, refused
-        self._heard, self._noted = heard, noted
+        self._heard, self._noted, self._drafting = heard, noted, drafting
         self._pause = LOOK_FIRST
         self.upstream = 0.0
 
@@ -55,6 +57,8 @@ class Answering:
         finally:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
+            if self._drafting:
+                await self._drafting.end()
 
     async def _until_settled(self, question: Question, step: Again | LookUp) -> Reply | GiveUp:
         while True:
@@ -71,7 +75,8 @@ class Answering:
         try:
             if isinstance(step, LookUp):
                 return await self._look(question)
-            reply = await self._completions.complete(question, self._admission)
+            on_delta = self._drafting.begin() if self._drafting else None
+            reply = await self._completions.complete(question, self._admission, on_delta)
         except GatewayError as error:
             if isinstance(step, LookUp):
                 self._noted("failed")

@@ -37,6 +37,7 @@ from gateway.pipeline.accept import new_id
 from gateway.pipeline.admission import Admission
 from gateway.pipeline.answer import Answering
 from gateway.pipeline.bell import Bell
+from gateway.pipeline.drafting import Drafting
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.queued import Queued
@@ -495,6 +496,7 @@ class Dispatcher:
             self._refused,
             self._heard,
             partial(self._looked_up, turn),
+            self._drafting(turn),
         )
         try:
             question = self._question(turn)
@@ -513,6 +515,13 @@ class Dispatcher:
             await self._queued.apart(turn, self.now(), tools.clock.sleep)
         ending = await self._ending(admission.turn, outcome)
         await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited)
+
+    def _drafting(self, turn: Turn) -> Drafting | None:
+        """What shows the answer while it is written, where the bot's section for the platform says `stream: on`."""
+        section = getattr(self._tools.current().bots.get(turn.key.bot), turn.key.platform, None)
+        if getattr(section, "stream", "off") != "on":
+            return None
+        return self._tools.presence.drafting(turn.key, turn.address)
 
     def _looked_up(self, turn: Turn, outcome: str) -> None:
         fields = {"turn": turn.id, "bot": turn.key.bot, "platform": turn.key.platform, "outcome": outcome}

@@ -11,7 +11,8 @@ import contextlib
 from dataclasses import dataclass, field
 
 from gateway.messages import Address, Channel, ConversationKey
-from gateway.ports import Clock, ShowsTyping
+from gateway.pipeline.drafting import Drafting
+from gateway.ports import Clock, ShowsDraft, ShowsTyping
 
 LONGEST = 300.0
 """Seconds after which typing stops whatever happens."""
@@ -25,20 +26,32 @@ class _Waiting:
 
 
 class Presence:
-    """Shows typing while messages of a conversation wait. Never raises, never delays anything."""
+    """Shows typing while messages of a conversation wait, and lends what shows answers while they are written.
+
+    Never raises, never delays anything.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._channels: dict[Channel, ShowsTyping] = {}
+        self._drafts: dict[Channel, ShowsDraft] = {}
         self._waiting: dict[ConversationKey, _Waiting] = {}
 
     def attach(self, channel: Channel, adapter: object) -> None:
-        """The channel's connection is up: typing can be shown through it."""
+        """The channel's connection is up: typing and drafts can be shown through it."""
         if isinstance(adapter, ShowsTyping):
             self._channels[channel] = adapter
+        if isinstance(adapter, ShowsDraft):
+            self._drafts[channel] = adapter
 
     def detach(self, channel: Channel) -> None:
         self._channels.pop(channel, None)
+        self._drafts.pop(channel, None)
+
+    def drafting(self, key: ConversationKey, address: Address) -> Drafting | None:
+        """What shows an answer to this address while it is written; None where that cannot be shown."""
+        adapter = self._drafts.get(Channel(bot=key.bot, platform=key.platform))
+        return None if adapter is None else Drafting(adapter, address, self._clock)
 
     def begin(self, key: ConversationKey, address: Address, message_id: str) -> None:
         """A message waits for its answer."""
