@@ -26,6 +26,8 @@ SHOWN_TARGET = 200
 """A refused link target is shown beside its text when it is at most this long."""
 
 _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL | re.IGNORECASE)
+_UNFINISHED = re.compile(r"<(think|thinking|reasoning)>.*\Z|<(?:[a-z]{0,9}\Z)", re.DOTALL | re.IGNORECASE)
+"""Thoughts that still go on, or the beginning of the tag that opens them."""
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)+\.?")
 
 
@@ -52,8 +54,9 @@ class TelegramRenderer:
 
 
 def preview(text: str) -> tuple[str, list[Entity]]:
-    """The beginning of an answer that is not finished, as one message."""
-    pieces = split(*formatted(sane(text[:LIMIT])))
+    """The beginning of an answer that is not finished, as one message; empty while there is nothing to show."""
+    said = _UNFINISHED.sub("", _THOUGHTS.sub("", text))
+    pieces = split(*formatted(sane(said[:LIMIT])))
     return pieces[0] if pieces else ("", [])
 
 

@@ -16,7 +16,7 @@ from adapters.telegram.limits import Pacer
 from adapters.telegram.render import preview
 from adapters.telegram.split import LIMIT, split
 from adapters.telegram.transport import Client, FloodError, UnknownError
-from gateway.errors import RateLimited, Transient
+from gateway.errors import Misconfigured, Permanent, RateLimited, Transient
 from gateway.messages import Address, Delivery, Facts, Receipt
 from gateway.ports import Host
 
@@ -122,14 +122,18 @@ class Sender:
         if not self._drafts or not _takes_drafts(address):
             return
         shown, entities = preview(text)
+        if not shown:
+            return
         lane = zlib.crc32(address.to.encode()) or 1
         try:
             await self._if_spare(
                 address, "sendMessageDraft", draft_id=lane, text=shown, entities=entities or None
             )
         except TelegramError as error:
-            # An unknown method is a 404, which PTB takes for a bad token. Anything but a 429 will not get better.
-            self._drafts = isinstance(error, FloodError | UnknownError)
+            # An unknown method is a 404, which PTB takes for a bad token: that and a 400 will not get better, unless
+            # it is about this chat.
+            failure = translate(error, "draft")
+            self._drafts = failure.scope == "lane" or not isinstance(failure, Permanent | Misconfigured)
             log.info("telegram.draft_failed", bot=self._host.bot, error=error.message[:300])
 
     async def _if_spare(self, address: Address, method: str, **parameters: Any) -> None:

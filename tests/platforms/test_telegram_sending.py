@@ -16,7 +16,7 @@ from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
 from gateway.sandbox.telegram_limits import Flood
 from tests.platforms.fake_host import until
-from tests.platforms.telegram_scene import Scene, delivery, telegram_scene
+from tests.platforms.telegram_scene import TOKEN, Scene, delivery, telegram_scene
 
 FORUM = -100
 DOCUMENT = {"document": {"filename": "answer.md", "content": "all of it"}}
@@ -286,6 +286,38 @@ async def test_a_server_without_drafts_is_not_asked_again_and_nobody_notices(
 
     assert tried == scene.bot.calls["sendmessagedraft"]
     assert ["answer"] == [item["text"] for item in scene.sent()]
+
+
+async def test_who_left_or_blocked_the_bot_does_not_cost_others_their_drafts(scene: Scene) -> None:
+    async with streaming(scene) as adapter:
+        await scene.says("hi")
+        (said,) = await scene.heard()
+        await adapter.draft(Address(to="8", data={"chat_id": 8}), "to nobody")
+        scene.sandbox.telegram.block(TOKEN, 8)
+        await adapter.draft(Address(to="8", data={"chat_id": 8}), "blocked")
+        scene.host.clock.advance(5)
+        await adapter.draft(said.address, "two")
+
+    assert ["two"] == [item["text"] for item in scene.sent("draft")]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<think>They ask for", []),
+        ("<thi", []),
+        ("<think>Nine?</think>We open", ["We open"]),
+        ("We open <reasoning>at", ["We open"]),
+        ("if a < b", ["if a < b"]),
+    ],
+)
+async def test_a_draft_shows_no_thoughts(scene: Scene, written: str, shown: list[str]) -> None:
+    async with streaming(scene) as adapter:
+        await scene.says("hi")
+        (said,) = await scene.heard()
+        await adapter.draft(said.address, written)
+
+    assert shown == [item["text"] for item in scene.sent("draft")]
 
 
 async def test_a_long_or_broken_draft_is_cut_to_what_is_taken(scene: Scene) -> None:
