@@ -66,28 +66,32 @@ def signed(**changes: str) -> dict[str, str]:
     return {**headers, **changes}
 
 
-CASES = [
-    (signed(), SECRET, True),
-    (signed(), OTHER_SECRET, False),
-    (signed(**{"webhook-id": "t2.answer.0"}), SECRET, False),
-    (signed(**{"webhook-timestamp": str(int(time.time()) - 301)}), SECRET, False),
-    (signed(**{"webhook-timestamp": "soon"}), SECRET, False),
-    ({}, SECRET, False),
-]
+def cases() -> list[tuple[dict[str, str], str, bool]]:
+    """(headers, secret, good), signed now: a signature is good for five minutes."""
+    return [
+        (signed(), SECRET, True),
+        (signed(), OTHER_SECRET, False),
+        (signed(**{"webhook-id": "t2.answer.0"}), SECRET, False),
+        (signed(**{"webhook-timestamp": str(int(time.time()) - 301)}), SECRET, False),
+        (signed(**{"webhook-timestamp": "soon"}), SECRET, False),
+        ({}, SECRET, False),
+    ]
 
 
 def test_the_python_snippet_verifies():
     names: dict = {}
     exec(block("python"), names)
+    made = cases()
 
-    assert [names["verify"](secret, headers, BODY) for headers, secret, _ in CASES] == [
-        good for *_, good in CASES
+    assert [names["verify"](secret, headers, BODY) for headers, secret, _ in made] == [
+        good for *_, good in made
     ]
 
 
 @pytest.mark.skipif(NODE is None, reason="*** no node here: the JavaScript snippet is not tested ***")
 def test_the_javascript_snippet_verifies(tmp_path: Path):
-    calls = [f"verify({json.dumps(secret)}, {json.dumps(headers)}, body)" for headers, secret, _ in CASES]
+    made = cases()
+    calls = [f"verify({json.dumps(secret)}, {json.dumps(headers)}, body)" for headers, secret, _ in made]
     program = f"""{block("javascript")}
 const body = Buffer.from({json.dumps(BODY.decode())});
 console.log(JSON.stringify([{", ".join(calls)}]));
@@ -99,4 +103,4 @@ console.log(JSON.stringify([{", ".join(calls)}]));
     )
 
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [good for *_, good in CASES]
+    assert json.loads(done.stdout) == [good for *_, good in made]
