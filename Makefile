@@ -1,5 +1,6 @@
 # make setup | demo | test | check | lint | lock | schema | bench-quota | bench-latency
 PYTHON ?= python3
+ARGS ?= -n auto
 export UV_PYTHON_DOWNLOADS := never
 BIN := .venv/bin
 STAMP := .venv/.installed
