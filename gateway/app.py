@@ -34,6 +34,7 @@ from gateway.settings import Loaded
 from gateway.settings.models import Bot, Settings
 from gateway.settings.plan import channels
 from gateway.telemetry import Mask
+from gateway.web import openapi
 from gateway.web.admin import admin_routes
 from gateway.web.control import control_routes
 from gateway.web.operate import message_routes
@@ -248,7 +249,7 @@ class Gateway:
 
     async def _listen(self) -> None:
         server = self._settings.server
-        routes = [*self._extra_routes, *self.fleet.routes()]
+        routes = [*self._extra_routes, openapi.route(), *self.fleet.routes()]
         self.public = Listener(server.public.host, server.public.port, routes)
         token = server.admin.token
         secret = token.get_secret_value() if token else None

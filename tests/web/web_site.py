@@ -17,6 +17,7 @@ from gateway.journal import open_journal
 from gateway.messages import Accepted, Address, Arrival, Channel, ConversationKey, Ending, Part, Reply, Spend
 from gateway.ports import Bounds, Card, Intake
 from gateway.settings.models import WebSettings
+from gateway.web.server import problems
 from tests.clock import FakeClock
 
 SHOP = "https://shop.example.com"
@@ -135,7 +136,7 @@ async def running_site(
     await journal.open()
     site = Site(journal, clock, pace or Pace(), **options)
     site.add("support")
-    app = web.Application()
+    app = web.Application(middlewares=[problems])
     app.add_routes(site.platform.routes(site))
     async with TestClient(TestServer(app)) as client:
         site.client = client
