@@ -45,8 +45,8 @@ def adapt(text: str) -> str:
 
 
 def whole(text: str) -> str:
-    """Replace halves of characters, which no message and no file can carry."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """Without NUL and halves of characters, which no message and no file can carry."""
+    return text.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 Rewrite = Callable[[list[str]], list[str]]
@@ -111,8 +111,8 @@ def _table(lines: list[str], tokens: list[Token]) -> list[str]:
         rule = "-+-".join("-" * width for width in widths)
         table = [_aligned(rows[0], widths), rule, *(_aligned(row, widths) for row in rows[1:])]
         return [f"{before}{line}" for line in ("```", *table, "```")]
-    body = rows[1:] or [[""] * len(rows[0])]
-    return [f"{before}{line}" for row in body for line in _bullets(rows[0], row)]
+    items = [line for row in rows[1:] for line in _bullets(rows[0], row)]
+    return [f"{before}{line}" for line in items or [f"- {label}" for label in rows[0] if label]]
 
 
 def _rows(tokens: list[Token]) -> list[list[str]]:

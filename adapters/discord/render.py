@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.discord.convert import visible
 from adapters.discord.markdown import adapt, whole
 from adapters.discord.split import LIMIT, split
 from gateway.messages import Address, Part, Reply
@@ -26,7 +27,8 @@ class DiscordRenderer:
 
 def _as_it_is(text: str) -> list[str]:
     """Nothing but the marks of empty code blocks: odd, but a person waits for it."""
-    return [whole(text)[:LIMIT]] if text.strip() else []
+    text = whole(text)
+    return [text[:LIMIT]] if visible(text) else []
 
 
 def _part(reply: Reply, text: str, payload: dict[str, object] | None = None) -> Part:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import regex
 
+from adapters.discord.convert import visible
+
 LIMIT = 2000
 """Code points, as Discord counts them."""
 _FENCE = regex.compile(r"^(?P<prefix>[ \t>]{0,40})```(?P<language>[^`\n]{0,80})$")
@@ -138,4 +140,4 @@ def _closed(text: str, fence: Fence | None) -> str:
 
 def _says_something(chunk: str) -> bool:
     """Not only white space and an empty code block."""
-    return any(line.strip() and not _FENCE.match(line) for line in chunk.split("\n"))
+    return any(visible(line) and not _FENCE.match(line) for line in chunk.split("\n"))

@@ -12,6 +12,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pyromark
+import regex
 import telegramify_markdown
 from telegramify_markdown.config import RenderConfig
 from telegramify_markdown.converter import STANDARD_OPTIONS
@@ -29,15 +30,20 @@ _THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL | r
 _UNFINISHED = re.compile(r"<(think|thinking|reasoning)>.*\Z|<(?:[a-z]{0,9}\Z)", re.DOTALL | re.IGNORECASE)
 """Thoughts that still go on, or the beginning of the tag that opens them."""
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)+\.?")
+_VISIBLE = regex.compile(r"[^\s\p{Cc}\p{Cf}\p{Mn}\u115f\u1160\u2800\u3164\uffa0]")
 
 
 class TelegramRenderer:
     """`gateway.ports.Renderer` for Telegram."""
 
     def render(self, reply: Reply, address: Address, *, max_parts: int = 10) -> list[Part]:  # noqa: ARG002
-        """Parts within the server's limits; more than `max_parts` become the first one and the whole as a file."""
-        text = sane(_THOUGHTS.sub("", reply.text)) or "…"
-        pieces = split(*formatted(text)) or split("…", [])
+        """Parts within the server's limits; more than `max_parts` become the first one and the whole as a file.
+
+        None for a text that shows nothing: the server refuses that, too.
+        """
+        text = sane(_THOUGHTS.sub("", reply.text))
+        # Nothing but marks is odd, but a person waits for it.
+        pieces = _shown(split(*formatted(text))) or _shown(split(text, []))
         parts = [
             Part(
                 text=piece,
@@ -56,8 +62,13 @@ class TelegramRenderer:
 def preview(text: str) -> tuple[str, list[Entity]]:
     """The beginning of an answer that is not finished, as one message; empty while there is nothing to show."""
     said = _UNFINISHED.sub("", _THOUGHTS.sub("", text))
-    pieces = split(*formatted(sane(said[:LIMIT])))
+    pieces = _shown(split(*formatted(sane(said[:LIMIT]))))
     return pieces[0] if pieces else ("", [])
+
+
+def _shown(pieces: list[tuple[str, list[Entity]]]) -> list[tuple[str, list[Entity]]]:
+    """Those in which a person sees anything."""
+    return [piece for piece in pieces if _VISIBLE.search(piece[0])]
 
 
 def sane(text: str) -> str:

@@ -163,7 +163,18 @@ def test_a_wide_table_becomes_a_list():
 
 
 def test_a_table_without_rows_is_not_lost():
-    assert "Plan" in adapt(f"| Plan | {'x' * 80} |\n|---|---|")
+    assert f"- Plan\n- {'x' * 80}" == adapt(f"| Plan | {'x' * 80} |\n|---|---|")
+
+
+@pytest.mark.parametrize("text", ["", " \n\0 ", "\u200b\u200b", "\ufeff", "\u2800 \u3164"])
+def test_an_answer_that_shows_nothing_is_no_message(text: str):
+    assert DiscordRenderer().render(Reply(text=text), WHERE) == []
+
+
+def test_a_character_that_no_message_can_carry_is_left_out():
+    (part,) = DiscordRenderer().render(Reply(text="a\0b"), WHERE)
+
+    assert part.text == "ab"
 
 
 def test_more_parts_than_allowed_are_one_file_after_the_first():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 import regex
@@ -88,7 +89,7 @@ def bare(text: str) -> str:
 def test_every_part_passes_the_servers_checks(text: str) -> None:
     parts = render(text, max_parts=1000)
 
-    assert parts
+    assert parts or not re.search(r"[\w`*>]", text)
     for part in parts:
         assert part.text == checked_text(part.text)
         assert units(part.text) <= LIMIT
@@ -243,8 +244,19 @@ def test_a_longer_answer_follows_as_one_file() -> None:
     assert file.text
 
 
-def test_an_empty_answer_is_still_a_message() -> None:
-    assert ["…"] == [part.text for part in render(" \n\0 ")]
+@pytest.mark.parametrize(
+    "text", ["", " \n\0 ", "\u200b\u200b", "\ufeff", "\u2800 \u3164", "<think>Nine?</think>"]
+)
+def test_an_answer_that_shows_nothing_is_no_message(text: str) -> None:
+    assert [] == render(text)
+
+
+@pytest.mark.parametrize("text", ["`" * 300, "```\n```", "> " * 50, "#", "***\n#"])
+def test_an_answer_of_marks_alone_is_shown_as_it_is(text: str) -> None:
+    (part,) = render(text)
+
+    assert part.text.strip()
+    assert part.text.strip("…")
 
 
 def test_purpose_and_notice_pass_to_every_part() -> None:
