@@ -152,21 +152,19 @@ async def test_the_chat_does_what_is_described() -> None:
         await visitor.say("Hello")
         await site.answer("# Hi\n\n- [a](https://a.example)\n\n|x|\n|:-|\n|1|")
         url = str(site.client.make_url("")).rstrip("/")
-        operations = ("beginSession", "postMessage", "getHistory", "getPicture")
-        session = requests.Session()
-
-        keys = itertools.count()
+        session, keys = requests.Session(), itertools.count()
 
         def call(case: Any) -> Any:
             if case.meta.generation.mode.is_positive:
                 case.headers["Idempotency-Key"] = f"key-{next(keys)}"  # one key, two texts: tested elsewhere
             return case.call(base_url=url, session=session, headers=dict(visitor.headers), timeout=20)
 
-        tried = await asyncio.to_thread(explore, description(*operations, without=("origin",)), call)
+        tried = set()
+        for operation in ("getHistory", "getPicture", "postMessage", "beginSession"):
+            schema = description(operation, without=("origin",))
+            tried |= await asyncio.to_thread(explore, schema, call)
 
-        assert tried == set(operations)
-        history = await visitor.history()
-        assert history["items"][1]["text"].startswith("# Hi")
+    assert tried == {"getHistory", "getPicture", "postMessage", "beginSession"}
 
 
 async def test_the_files_are_what_is_described() -> None:
