@@ -80,6 +80,14 @@ def load_platform(name: PlatformName, settings: Settings) -> Platform:
             return webhook.platform(settings)
 
 
+def pinned_widget() -> tuple[str, str]:
+    """The path of the widget that never changes, and the value of a page's `integrity` attribute for it."""
+    from adapters.web.assets import Files
+
+    widget = Files().widget
+    return f"/widget/{widget.digest}.js", widget.integrity
+
+
 def secrets_of(value: Any) -> Iterator[str]:
     """Every secret in the settings, for the mask."""
     if isinstance(value, SecretStr):

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from ruamel.yaml import YAML
 
 from gateway import __version__
-from gateway.app import SystemClock
+from gateway.app import SystemClock, pinned_widget
 from gateway.cli import cli
 from gateway.journal import open_journal
 from gateway.settings import load
@@ -116,6 +116,13 @@ def test_a_good_configuration_is_0(good: Path):
     assert "good (1 bots, 1 channels)" in result.output
 
 
+def test_a_check_tells_what_a_page_pins_the_widget_with(good: Path):
+    """What is served under that path has that value: tests/web/test_web_assets.py."""
+    path, integrity = pinned_widget()
+
+    assert f"{path} integrity {integrity}" in call("check", "-c", good).output
+
+
 def test_a_bad_configuration_is_1_and_every_problem_is_printed(bad: Path):
     result = call("check", "-c", bad)
 
@@ -152,7 +159,9 @@ def test_the_configuration_is_found_by_its_variable_and_by_its_usual_place(
 def test_a_check_for_machines_is_json(good: Path, bad: Path):
     fine, broken = call("check", "--json", "-c", good), call("check", "--json", "-c", bad)
 
-    assert json.loads(fine.output) == {"ok": True, "bots": 1, "warnings": []}
+    told = json.loads(fine.output)
+    assert told.pop("widget").keys() == {"path", "integrity"}
+    assert told == {"ok": True, "bots": 1, "warnings": []}
     assert fine.exit_code == 0
     assert json.loads(broken.stdout)["ok"] is False
     assert len(json.loads(broken.stdout)["problems"]) >= 4

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from gateway.app import pinned_widget
 from gateway.cli.options import config_option, json_option, read
 
 
@@ -15,8 +16,10 @@ def check(path: Path, as_json: bool) -> None:
     """Validate the configuration: every error at once, with file, line and column."""
     loaded = read(path, 1, as_json=as_json)
     bots = loaded.settings.bots
+    widget = pinned_widget() if any(bot.web for bot in bots.values()) else None
     if as_json:
-        click.echo(json.dumps({"ok": True, "bots": len(bots), "warnings": list(loaded.warnings)}))
+        pinned = {"widget": {"path": widget[0], "integrity": widget[1]}} if widget else {}
+        click.echo(json.dumps({"ok": True, "bots": len(bots), "warnings": list(loaded.warnings), **pinned}))
         return
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -26,3 +29,6 @@ def check(path: Path, as_json: bool) -> None:
         for name in ("telegram", "discord", "web", "webhook")
     )
     click.echo(f"{path}: good ({len(bots)} bots, {channels} channels)")
+    if widget:
+        base = (loaded.settings.server.public.base_url or "").rstrip("/")
+        click.echo(f"widget, for pages that pin it: {base}{widget[0]} integrity {widget[1]}")
