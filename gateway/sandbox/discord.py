@@ -52,7 +52,7 @@ class DiscordSandbox:
         ]
 
     def reset(self) -> None:
-        """As new: nobody, nothing said, no sessions."""
+        """As new: nobody, nothing said; connected bots stay."""
         self.world.clear()
         self.gateway.reset()
         self.rest.reset()

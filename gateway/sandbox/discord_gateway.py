@@ -85,11 +85,16 @@ class GatewaySandbox:
         self.world = world
         self.url = url
         self.faults = Faults()
+        self.sessions: dict[str, Session] = {}
+        self.wires: set[Wire] = set()
+        self._numbers = itertools.count(1)
         self.reset()
 
     def reset(self) -> None:
-        self.sessions: dict[str, Session] = {}
-        self.wires: set[Wire] = set()
+        """As new, but whoever is connected stays: nobody would tell a bot that it has to come again."""
+        self.sessions = {id_: session for id_, session in self.sessions.items() if session.wire is not None}
+        for session in self.sessions.values():
+            session.bot = self.world.bot(session.bot.token)
         self.identifies = 0
         self.resumes = 0
         self.connects = 0
@@ -99,7 +104,6 @@ class GatewaySandbox:
         self.acknowledges = True
         self.bricked_resumes = 0
         """So many resumes are answered with a close instead of a replay."""
-        self._numbers = itertools.count(1)
 
     async def publish(self, channel: Channel, event: str, data: Json) -> None:
         """Show an event of a channel to every session that may see it, blanked where Discord blanks it."""

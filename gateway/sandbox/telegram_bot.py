@@ -71,6 +71,7 @@ class BotAccount:
         self.arrived = asyncio.Event()
         self._ids = ids
         self._poll = 0
+        self._forgotten = False
 
     def user(self) -> Json:
         return {"id": self.id, "is_bot": True, "first_name": self.name, "username": self.username}
@@ -92,7 +93,7 @@ class BotAccount:
 
     def forget(self) -> None:
         """End the polls that wait: this account is no more."""
-        self._poll += 1
+        self._forgotten = True
         self.interrupt()
 
     def confirm(self, offset: int) -> None:
@@ -117,6 +118,8 @@ class BotAccount:
                 await asyncio.wait_for(self.arrived.wait(), left)
             except TimeoutError:
                 break
+            if self._forgotten:
+                return []
             if self._poll != mine:
                 raise Refused(POLL_CONFLICT, 409)
             if self.webhook:

@@ -189,6 +189,18 @@ async def test_a_control_request_that_makes_no_sense_is_refused(sandbox: Sandbox
                 assert 422 == answer.status
 
 
+async def test_a_connected_bot_hears_what_is_said_after_a_reset(sandbox: Sandbox):
+    async with stock() as client:
+        await sandbox.discord.say(TOKEN, {"channel": 55, "user": ADA, "text": "before"})
+        await until(lambda: client.heard)
+        sandbox.reset()
+
+        await sandbox.discord.say(TOKEN, {"channel": 55, "user": ADA, "text": "in a channel"})
+        await sandbox.discord.say(TOKEN, {"user": ADA, "text": "in private"})
+        await until(lambda: len(client.heard) == 3)
+        assert ["in a channel", "in private"] == [message.content for message in client.heard[1:]]
+
+
 async def test_reset_forgets_everybody(sandbox: Sandbox):
     await sandbox.discord.revoke(TOKEN)
     await sandbox.discord.say(TOKEN, {"user": ADA, "text": "hi"})

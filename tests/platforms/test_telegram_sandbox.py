@@ -213,6 +213,14 @@ async def test_ids_go_on_after_a_reset(sandbox: Sandbox) -> None:
     assert [] == sandbox.telegram.sent(TOKEN)
 
 
+async def test_a_poll_that_waits_goes_home_empty_when_the_world_is_reset(sandbox: Sandbox, bot: Bot) -> None:
+    waiting = asyncio.create_task(bot.get_updates(timeout=20))
+    await until(lambda: sandbox.telegram.bot(TOKEN)._poll)
+    sandbox.telegram.reset()
+
+    assert () == await waiting
+
+
 async def test_a_webhook_gets_each_update_until_it_takes_it_and_in_order(sandbox: Sandbox, bot: Bot) -> None:
     got: list[tuple[int, str, str | None]] = []
 
