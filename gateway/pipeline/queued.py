@@ -25,6 +25,14 @@ class _Look:
     head: Head = field(compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Quiet:
+    """Somebody was told to wait (`queued`) or that it failed: until then they do not hear the other."""
+
+    until: float
+    queued: bool
+
+
 class Queued:
     """Decides who is told. A message is looked at when it arrives and, if it still waits, after `queued_after`.
 
@@ -41,7 +49,7 @@ class Queued:
         self._journal, self._notices, self._current, self._expect = journal, notices, current, expect
         self._looks: list[_Look] = []
         self._told: set[tuple[ConversationKey, str]] = set()
-        self._quiet: OrderedDict[tuple[ConversationKey, str], float] = OrderedDict()
+        self._quiet: OrderedDict[tuple[ConversationKey, str], _Quiet] = OrderedDict()
 
     def offered(self, head: Head, now: float) -> None:
         """A question waits from now on."""
@@ -59,17 +67,20 @@ class Queued:
                 heapq.heappush(self._looks, _Look(now + after, head.id, head))
 
     async def apart(self, turn: Turn, now: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Nobody hears that they have to wait and that it failed within `queued_after`: the second waits."""
+        """Nobody hears that they have to wait and that it failed within `queued_after`: the second waits. A failure
+        after a failure does not.
+        """
         after = self._after(turn.key.bot)
         if after is not None:
             who = (turn.key, turn.last.sender.id)
-            wait = max(0.0, self._quiet.get(who, 0.0) - now)
-            self._keep_quiet(who, now + wait + after)
+            quiet = self._quiet.get(who)
+            wait = max(0.0, quiet.until - now) if quiet and quiet.queued else 0.0
+            self._keep_quiet(who, _Quiet(now + wait + after, queued=False))
             if wait:
                 await sleep(wait)
 
-    def _keep_quiet(self, who: tuple[ConversationKey, str], until: float) -> None:
-        self._quiet[who] = until
+    def _keep_quiet(self, who: tuple[ConversationKey, str], quiet: _Quiet) -> None:
+        self._quiet[who] = quiet
         self._quiet.move_to_end(who)
         if len(self._quiet) > MOST:
             self._quiet.popitem(last=False)
@@ -88,11 +99,14 @@ class Queued:
             expected = self._expect(head.id, now)
             if expected is None or after is None or who in self._told:
                 continue
-            if self._quiet.get(who, now) > now:
-                heapq.heappush(self._looks, _Look(self._quiet[who], head.id, head))
+            if head.key.platform == "webhook":  # its caller sees the status
+                continue
+            quiet = self._quiet.get(who)
+            if quiet and quiet.until > now:
+                heapq.heappush(self._looks, _Look(quiet.until, head.id, head))
             elif expected.seconds > after:
                 self._told.add(who)
-                self._keep_quiet(who, now + after)
+                self._keep_quiet(who, _Quiet(now + after, queued=True))
                 tell.append((head, expected))
             elif now < head.accepted_at + after:
                 heapq.heappush(self._looks, _Look(head.accepted_at + after, head.id, head))
@@ -103,13 +117,11 @@ class Queued:
         return bot.queued_after if bot else None
 
     async def tell(self, head: Head, expected: Estimate) -> None:
-        """On the web an event of the stream, elsewhere a message; a webhook's caller sees the status."""
+        """On the web an event of the stream, elsewhere a message."""
         seconds = round(expected.seconds)
         if head.key.platform == "web":
             fact = {"type": "queued", "position": expected.position, "seconds": seconds}
             await self._journal.publish(f"conversation/{head.key}", fact)
-            return
-        if head.key.platform == "webhook":
             return
         try:
             message = await self._journal.peek(head.id)

@@ -111,7 +111,17 @@ async def test_who_was_told_of_a_failure_is_not_told_to_wait_at_once():
         await works.passes(10.0)
 
         assert len(before) == 1
-        assert await works.parts("first") == before
+        assert {text[:12] for text in await works.parts("first")} == {FAILED}
+
+
+async def test_who_was_told_of_a_failure_hears_of_the_next_one_at_once():
+    async with works_of(configured(queued_after="15s")) as works, works.running():
+        works.completions.script.extend([Permanent("404")] * 2)
+        for _ in range(2):
+            await works.hears(chat="first")
+            await works.passes(1.0)
+
+        assert [text[:12] for text in await works.parts("first")] == [FAILED] * 2
 
 
 async def test_how_look_ups_ended_is_noted(works: Works):
