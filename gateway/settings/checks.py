@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.settings.addresses import is_loopback
-from gateway.settings.models import Admin, Public, Settings
+from gateway.settings.models import Admin, DiscordSettings, Public, Settings
 from gateway.settings.pending import is_pending_journal
 from gateway.settings.problems import Report, nearest
 from gateway.settings.tree import Node, below
@@ -113,3 +113,13 @@ def advice(settings: Settings) -> Iterator[str]:
             yield f"bots.{name}.access.dm: allowed, but access.allow names nobody"
         if bot.images == "signed_url" and (not bot.telegram or settings.sensay.dialect != "openapi"):
             yield f"bots.{name}.images: pictures are shown on Telegram only, with sensay.dialect openapi"
+        if bot.discord and not bot.discord.message_content:
+            yield from (f"bots.{name}.discord.{deaf}" for deaf in _deaf(bot.discord))
+
+
+def _deaf(discord: DiscordSettings) -> Iterator[str]:
+    """What Discord passes on without its words, unless the bot has the privileged intent."""
+    if discord.groups.mode in ("listen", "open"):
+        yield f"groups.mode: {discord.groups.mode} hears only mentions without message_content: true"
+    if discord.threads == "auto":
+        yield "threads: auto hears only mentions in its threads without message_content: true"

@@ -885,7 +885,7 @@ bots:
     coalesce: 2s
     images: signed_url
     telegram: {{token: t, mode: webhook, groups: {{mode: listen}}, stream: on}}
-    discord: {{token: t, groups: {{mode: listen}}, stream: on, threads: auto, shards: 2}}
+    discord: {{token: t, message_content: true, groups: {{mode: listen}}, stream: on, threads: auto, shards: 2}}
     web: {{consent: true, stream: on, proof_of_work: auto, identity_secret: s}}
     webhook: {{secret: {WHSEC}, callback_url: 'https://a.example/hook?x=1'}}
 """
@@ -915,6 +915,18 @@ def test_what_is_allowed_but_hardly_meant_is_warned_of(tmp_path: Path) -> None:
         "bots.a.access.dm: allowed, but access.allow names nobody",
     )
     assert read(tmp_path, "version: 1\n").warnings == ("bots: there are none",)
+
+
+@pytest.mark.parametrize("mode", ["listen", "open"])
+def test_a_discord_bot_that_is_to_hear_everything_and_may_not_is_warned_of(tmp_path: Path, mode: str) -> None:
+    text = ONE + f"    discord: {{token: t, threads: auto, groups: {{mode: {mode}}}%s}}\n"
+
+    assert read(tmp_path, text % "").warnings == (
+        f"bots.a.discord.groups.mode: {mode} hears only mentions without message_content: true",
+        "bots.a.discord.threads: auto hears only mentions in its threads without message_content: true",
+    )
+    assert read(tmp_path, text % ", message_content: true").warnings == ()
+    assert read(tmp_path, ONE + "    discord: {token: t}\n").warnings == ()
 
 
 def test_pictures_where_sensay_does_not_look_at_them_are_warned_of(tmp_path: Path) -> None:
