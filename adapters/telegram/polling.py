@@ -71,8 +71,10 @@ class Poller:
         long = self.working.is_set() or self._conflicts > 0
         updates = await self._fetch(self._poll if long else 0.0)
         self._host.beat()
-        await self._intake.take(updates)
         ids = [update["update_id"] for update in updates if isinstance(update.get("update_id"), int)]
+        if updates and not ids:  # nothing could be confirmed, and the same would come again at once
+            raise Transient("getUpdates: the updates have no numbers", retry_after=CONFLICT_CAP)
+        await self._intake.take(updates)
         if ids:
             self._offset = max(ids) + 1
         self._succeeded(me)

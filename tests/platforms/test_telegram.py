@@ -254,6 +254,19 @@ async def test_network_trouble_is_told_and_survived(scene: Scene, kind: str) -> 
     assert scene.host.clock.slept == sorted(scene.host.clock.slept)
 
 
+async def test_updates_that_cannot_be_confirmed_do_not_make_it_spin(scene: Scene) -> None:
+    async with scene.running():
+        scene.bot.updates.append({"message": "without a number"})
+        scene.bot.interrupt()
+        await until(lambda: polling.CONFLICT_CAP in scene.host.clock.slept)
+        state, kept = scene.host.state, len(scene.host.offered)
+        scene.bot.updates.clear()
+        await scene.says("x")
+        await scene.heard()
+
+    assert ("degraded", 0) == (state, kept)
+
+
 async def test_a_stuck_connection_is_thrown_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polling, "GRACE", 0.1)
     scene.sandbox.faults.add(Fault("telegram", "getUpdates", "delay", seconds=60))
