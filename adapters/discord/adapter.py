@@ -118,7 +118,7 @@ class DiscordAdapter:
 
     def _running(self) -> Outgoing:
         if self._outgoing is None:
-            raise Transient("the bot is not connected", scope="channel")
+            raise Transient("the bot is not connected", retry_after=1.0, scope="channel")
         return self._outgoing
 
 

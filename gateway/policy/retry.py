@@ -153,7 +153,10 @@ def after_send(
         return Postpone(1.0 + jitter, "lane") if repeat_unknown and attempt < 2 else Bury(cause, unknown=True)
     if isinstance(error, Misconfigured):
         return Postpone(10.0, "channel")
-    if attempt >= schedule.attempts:
+    away = (
+        error.scope == "channel" and not schedule.firm
+    )  # a platform that is away is waited for, however long
+    if attempt >= schedule.attempts and not away:
         return Bury(cause)
     asked = error.retry_after if isinstance(error, Transient) else None
     return _later(schedule, schedule.wait(attempt, jitter), asked, error.scope)

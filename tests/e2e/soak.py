@@ -162,6 +162,10 @@ class World:
         }
         for channel in CHANNELS:
             missing = [tag for tag, (where, _) in self.said.items() if where == channel and not seen[tag]]
+            sys.stdout.write(
+                f"{channel}: {len(missing)} without an answer, {told[channel]} told of a failure, "
+                f"{letters[channel]} given up\n"
+            )
             if len(missing) > told[channel] + letters[channel]:
                 toll.lost += missing
         sys.stdout.write("".join(f"{life}\n" for life in _lives(self.folder, toll.lost[:20])))

@@ -131,6 +131,12 @@ def test_a_receiver_under_load_is_left_alone_for_a_while_not_for_the_whole_sched
     assert after_send(error, 9, 0.0, schedule=PUBLISHED) == Postpone(86_400.0, "channel", pause)
 
 
+def test_an_answer_is_never_given_up_because_its_platform_is_away():
+    away = Transient("the bot is not connected", retry_after=1.0, scope="channel")
+
+    assert after_send(away, 10 * SEND_ATTEMPTS, 0.0) == Postpone(1.0, "channel", 1.0)
+
+
 def test_what_needs_a_person_is_failed_and_still_tried_every_fifteen_seconds_at_first():
     trouble = after_error(Misconfigured("bad token", remedy="write a good one"), 3, 20.0, 1.0)
 
