@@ -49,9 +49,9 @@ class Schedule:
         return len(self.waits) + 1
 
     def wait(self, attempt: int, jitter: float) -> float:
-        """Seconds after a failed attempt that was not the last one."""
+        """Seconds after a failed attempt; beyond the last one as long as before it."""
         least, most = self.spread
-        return self.waits[attempt - 1] * (least + (most - least) * jitter)
+        return self.waits[min(attempt, len(self.waits)) - 1] * (least + (most - least) * jitter)
 
 
 BRISK = Schedule((1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0), spread=(0.5, 1.0))
