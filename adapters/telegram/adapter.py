@@ -33,6 +33,7 @@ log = structlog.get_logger()
 
 PROFILE_AGAIN = 900.0
 """Seconds until a name or menu that could not be had or set is tried again."""
+DEAF_REMEDY = "turn privacy mode off with @BotFather, then remove the bot from its groups and add it again"
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,17 @@ class TelegramAdapter:
             await listener.working.wait()
             try:
                 me = await identity.fresh()
+                self._tell_if_deaf(identity)
                 await Menu(self._client, host).keep(me.id)
             except (TelegramError, GatewayError) as error:
                 log.info("telegram.profile_failed", bot=self.bot, error=str(error)[:300])
             else:
                 return
             await host.clock.sleep(PROFILE_AGAIN)
+
+    def _tell_if_deaf(self, identity: Identity) -> None:
+        if self._section.groups.mode in ("listen", "open") and not identity.hears_groups:
+            log.warning("groups.deaf", bot=self.bot, platform="telegram", remedy=DEAF_REMEDY)
 
     def reread(self, raw: str) -> Sequence[Arrival]:
         """What an update that was kept as unreadable means now."""

@@ -12,10 +12,14 @@ from gateway.ports import Host
 
 
 class Identity:
-    """The bot's own account. `me` is None until it is known."""
+    """The bot's own account. `me` is None until it is known.
+
+    `hears_groups` is what Telegram said last of whether the bot is passed on what is not said to it.
+    """
 
     def __init__(self, client: Client, host: Host) -> None:
         self.me: Me | None = None
+        self.hears_groups = True
         self._is_fresh = False
         self._client, self._host = client, host
 
@@ -33,12 +37,14 @@ class Identity:
         return self.me if self.me is not None and self._is_fresh else await self._ask()
 
     async def _ask(self) -> Me:
-        me = _account(await self._client.call("getMe"))
+        facts = await self._client.call("getMe")
+        me = _account(facts)
         if me is None:
             raise Transient("getMe: the answer names no bot")
         if me != self.me:
             await self._host.remember("me", json.dumps({"id": me.id, "username": me.username}).encode())
         self.me, self._is_fresh = me, True
+        self.hears_groups = facts.get("can_read_all_group_messages") is not False
         return me
 
 

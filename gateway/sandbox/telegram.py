@@ -152,7 +152,7 @@ class TelegramSandbox:
     async def getMe(self, bot: BotAccount, _: Json) -> Json:  # noqa: N802 - the method's name on the wire
         return bot.user() | {
             "can_join_groups": True,
-            "can_read_all_group_messages": True,
+            "can_read_all_group_messages": bot.hears_groups,
             "supports_inline_queries": False,
         }
 

@@ -66,6 +66,7 @@ class BotAccount:
         self.file_suffix = "png"
         self.flood: Flood | None = None
         self.strict_polls = False
+        self.hears_groups = True
         self._asked: tuple[int, float] = (0, float("-inf"))
         self.webhook: Json = {}
         self.arrived = asyncio.Event()

@@ -206,6 +206,21 @@ def _scope(kind: str, language: str) -> str:
     return json.dumps([{"type": kind}, language], sort_keys=True)
 
 
+@pytest.mark.parametrize(
+    ("hears", "mode", "told"),
+    [(False, "open", 1), (False, "listen", 1), (False, "mention", 0), (True, "open", 0)],
+)
+async def test_a_bot_that_is_to_hear_its_groups_and_may_not_is_told_of(
+    scene: Scene, capsys: pytest.CaptureFixture[str], hears: bool, mode: str, told: int
+) -> None:
+    scene.bot.hears_groups = hears
+    del scene.host.memory["commands"]
+    async with scene.running(scene.adapter(groups={"mode": mode})):
+        await until(lambda: "commands" in scene.host.memory)
+
+    assert told == capsys.readouterr().out.count("privacy mode")
+
+
 async def test_a_menu_that_fails_harms_nothing_and_is_tried_again(scene: Scene) -> None:
     del scene.host.memory["commands"]
     scene.sandbox.faults.add(Fault("telegram", "setMyCommands", "status", status=400))
