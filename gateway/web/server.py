@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import secrets
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.errors import Transient
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY = 1024 * 1024
 """Bytes; routes set their own, lower limits."""
+DETAILS = {404: "There is nothing at this address.", 405: "This address does not take this method."}
 
 
 @web.middleware
@@ -26,7 +28,13 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        body = {"type": "about:blank", "title": error.reason, "status": error.status}
+        body = {
+            "type": "about:blank",
+            "title": error.reason,
+            "status": error.status,
+            "detail": DETAILS.get(error.status, error.reason),
+            "reference": secrets.token_hex(6),
+        }
         return web.json_response(
             body, status=error.status, headers=headers, content_type="application/problem+json"
         )

@@ -166,6 +166,8 @@ async def test_what_is_not_there_is_a_problem_document(open_to_all: Any):
         assert (missing.status, wrong.status) == (404, 405)
         assert wrong.headers["Allow"] == "GET,HEAD"
         assert missing.content_type == wrong.content_type == "application/problem+json"
+        for answer in (missing, wrong):
+            assert {"type", "title", "status", "detail", "reference"} == (await answer.json()).keys()
 
 
 # --- what they see ---
