@@ -36,7 +36,7 @@ ALLOWED_UPDATES = (
 )
 MEDIA = (
     *("animation", "audio", "contact", "dice", "document", "game", "location", "photo"),
-    *("poll", "sticker", "story", "venue", "video", "video_note", "voice"),
+    *("paid_media", "checklist", "poll", "sticker", "story", "venue", "video", "video_note", "voice"),
 )
 _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

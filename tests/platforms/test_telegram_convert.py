@@ -190,8 +190,10 @@ def test_an_anonymous_admin_speaks_in_the_name_of_the_group() -> None:
         {"photo": [{"file_id": "p", "file_unique_id": "p", "width": 1, "height": 1}]},
         {"location": {"latitude": 1.0, "longitude": 2.0}},
         {"rich_message": {"blocks": []}},
+        {"checklist": {"title": "Trip", "tasks": [{"id": 1, "text": "tent"}]}},
+        {"paid_media": {"star_count": 1, "paid_media": []}},
     ],
-    ids=["voice", "photo", "location", "rich"],
+    ids=["voice", "photo", "location", "rich", "checklist", "paid"],
 )
 def test_media_without_words_gets_the_fixed_text(media) -> None:
     assert "unsupported" == said(message(chat=PRIVATE, **media)).answer_with
