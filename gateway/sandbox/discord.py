@@ -71,7 +71,7 @@ class DiscordSandbox:
         self.world.bot(token).revoked = True
 
     async def say(self, token: str, said: Json) -> Json:
-        """A person says something; returns the message as the bot is shown it."""
+        """A person says something; returns the message as the bot is shown it. A reply pings unless `ping` is false."""
         bot = self.world.bot(token)
         person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
         channel = await self._enter(bot, person, said)
@@ -80,7 +80,7 @@ class DiscordSandbox:
             text = f"<@{bot.id}> {text}"
         answers = channel.messages.get(str(said.get("reply_to"))) if said.get("reply_to") else None
         message = self.world.write(
-            channel, person, text, answers=answers, ping=bool(said.get("ping")), extra=said.get("extra")
+            channel, person, text, answers=answers, ping=bool(said.get("ping", True)), extra=said.get("extra")
         )
         await self.gateway.publish(channel, "MESSAGE_CREATE", self._event(channel, person, message))
         return message
@@ -173,7 +173,7 @@ class DiscordSandbox:
         return channel
 
     def _where(self, bot: Bot, person: Json, said: Json) -> Channel:
-        given: Any = said.get("channel")
+        given: Any = said.get("channel", said.get("chat"))
         wanted = given if isinstance(given, dict) else {"id": given}
         if wanted.get("id") is None or wanted.get("type") == "dm":
             return self.world.direct(bot, person)

@@ -39,7 +39,18 @@ SAMPLES: Json = {
     },
 }
 """What `"photo": true` and the like stand for in a control request."""
-CONTROL_KEYS = {"chat", "user", "text", "reply_to", "thread", "mention", "update", "edit", "business"}
+CONTROL_KEYS = {
+    "chat",
+    "channel",
+    "user",
+    "text",
+    "reply_to",
+    "thread",
+    "mention",
+    "update",
+    "edit",
+    "business",
+}
 
 
 class BotAccount:
@@ -178,7 +189,7 @@ class BotAccount:
         self.push({"business_connection": self.connections[id_]})
 
     def _chat(self, body: Json, user: Json) -> Json:
-        given = body.get("chat") or {"id": user["id"]}
+        given = body.get("chat") or body.get("channel") or {"id": user["id"]}
         given = dict(given) if isinstance(given, dict) else {"id": given}
         chat_id = int(given.get("id") or user["id"])
         chat = {**self.chats.get(chat_id, _new_chat(chat_id, user)), **given, "id": chat_id}

@@ -201,6 +201,17 @@ async def test_a_connected_bot_hears_what_is_said_after_a_reset(sandbox: Sandbox
         assert ["in a channel", "in private"] == [message.content for message in client.heard[1:]]
 
 
+async def test_a_reply_pings_as_peoples_clients_do_and_a_channel_may_be_called_a_chat(sandbox: Sandbox):
+    async with stock() as client:
+        first = await sandbox.discord.say(TOKEN, {"chat": 55, "user": ADA, "text": "first"})
+        for ping in ({}, {"ping": False}):
+            answer = {"channel": 55, "user": ADA, "text": "so?", "reply_to": first["id"], **ping}
+            await sandbox.discord.say(TOKEN, answer)
+        await until(lambda: len(client.heard) == 3)
+        assert [55, 55, 55] == [message.channel.id for message in client.heard]
+        assert [0, 1, 0] == [len(message.mentions) for message in client.heard]
+
+
 async def test_reset_forgets_everybody(sandbox: Sandbox):
     await sandbox.discord.revoke(TOKEN)
     await sandbox.discord.say(TOKEN, {"user": ADA, "text": "hi"})

@@ -205,6 +205,14 @@ async def test_what_a_control_request_gets_wrong_is_told(sandbox: Sandbox) -> No
         assert 400 == answer.status
 
 
+async def test_a_chat_may_be_called_a_channel(sandbox: Sandbox, bot: Bot) -> None:
+    await say(sandbox, channel=-1001, text="hi")
+
+    (update,) = await bot.get_updates()
+    assert update.message is not None
+    assert -1001 == update.message.chat.id
+
+
 async def test_ids_go_on_after_a_reset(sandbox: Sandbox) -> None:
     before = await say(sandbox, text="hi")
     sandbox.telegram.reset()
