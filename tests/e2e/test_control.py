@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 
 from gateway.sandbox.sensay import SUPPORT
-from gateway.sandbox.server import Sandbox
-from tests.e2e.process import People, Program, configuration, eventually, write_configuration
+from tests.e2e.process import Program, configuration, eventually, write_configuration
 
 pytestmark = pytest.mark.e2e
 OTHER = "300200300:another-sandbox-token-for-tests-00000000"
@@ -32,25 +29,6 @@ class Operator:
     async def state(self, bot: str, platform: str = "telegram") -> str | None:
         document = await self.status()
         return document["bots"].get(bot, {}).get("platforms", {}).get(platform, {}).get("state")
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[ClientSession]:
-    async with ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-def people(sandbox: Sandbox, session: ClientSession) -> People:
-    return People(sandbox, session)
-
-
-@pytest.fixture
-async def program(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Program]:
-    path = write_configuration(tmp_path, configuration(sandbox, tmp_path))
-    program = await Program(["run", "-c", str(path)]).start()
-    yield program
-    await program.kill()
 
 
 @pytest.fixture

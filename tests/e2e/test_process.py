@@ -4,21 +4,17 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
 from standardwebhooks import Webhook
 
 from gateway.sandbox.faults import Fault
-from gateway.sandbox.server import Sandbox
 from tests.e2e.process import (
     DISCORD,
     ORIGIN,
     TELEGRAM,
     WEBHOOK,
-    People,
     Program,
     configuration,
     eventually,
@@ -27,25 +23,6 @@ from tests.e2e.process import (
 
 pytestmark = pytest.mark.e2e
 ALL = ("telegram", "discord", "web", "webhook")
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[ClientSession]:
-    async with ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-def people(sandbox: Sandbox, session: ClientSession) -> People:
-    return People(sandbox, session)
-
-
-@pytest.fixture
-async def program(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Program]:
-    path = write_configuration(tmp_path, configuration(sandbox, tmp_path))
-    program = await Program(["run", "-c", str(path)]).start()
-    yield program
-    await program.kill()
 
 
 async def ask_webhook(session: ClientSession, public: str, text: str) -> dict:
