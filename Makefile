@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --
            --python-version 3.11 pyproject.toml
 
 .PHONY: kill-matrix soak bench-journal
-.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram bench-discord
+.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram bench-discord bench-widget types-widget
 
 setup: $(STAMP)
 
@@ -66,6 +66,13 @@ bench-journal: setup  ## turns per second through the SQLite journal, alone and 
 
 bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80 seconds, on an otherwise quiet machine
 	$(BIN)/python bench/latency.py
+
+bench-widget: setup browser  ## what the widget costs a page on a slow phone, and 2,000 idle streams the gateway: a minute
+	$(BIN)/python bench/widget.py
+
+types-widget:  ## type-check the widget; fetches TypeScript from npm, so it is no part of the gate
+	npx --yes --package typescript@5 tsc --noEmit --allowJs --checkJs --strict --target es2022 \
+	  --lib es2023,dom,dom.iterable adapters/web/static/widget.js
 
 bench-telegram: setup  ## 200 Telegram bots in one process beside the library's own way: about six minutes
 	$(BIN)/python bench/telegram_bots.py

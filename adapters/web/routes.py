@@ -239,8 +239,8 @@ class WebRoutes:
         picture = await self.pictures.get(
             (await visit.host.card(visit.locale)).picture, visit.host.clock.monotonic()
         )
-        if picture is None:
-            raise Problem(404, "There is no picture.")
+        if picture is None:  # no error: browsers would tell of it on the page's console
+            return web.Response(status=204, headers={"Cache-Control": "max-age=60"})
         return picture.response(visit.request)
 
     # --- messages

@@ -50,19 +50,23 @@ class Streams:
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
-        self._stops: set[asyncio.Future[None]] = set()
-        self._of: dict[ConversationKey, list[asyncio.Future[None]]] = {}
+        self._open: dict[ConversationKey, list[_Stream]] = {}
+        self._count = 0
         self._closed = False
 
     def close(self) -> None:
         """End every stream at once, and those that come yet."""
         self._closed = True
-        for stop in self._stops:
-            if not stop.done():
-                stop.set_result(None)
+        self.end_all()
+
+    def end_all(self) -> None:
+        """End every stream at once; their clients come back."""
+        for streams in self._open.values():
+            for stream in streams:
+                stream.end()
 
     def __len__(self) -> int:
-        return len(self._stops)
+        return self._count
 
     async def serve(
         self,
@@ -76,40 +80,40 @@ class Streams:
         Problem 503 when there are too many.
         """
         response = web.StreamResponse(headers={**HEADERS, **headers})
-        with self._seat(key) as stop:
-            async with host.watch(f"conversation/{key}") as watch:
-                stream = _Stream(host, key, watch, response, self._pace)
+        async with host.watch(f"conversation/{key}") as watch:
+            stream = _Stream(host, key, watch, response, self._pace)
+            with self._seat(key, stream):
                 first = await stream.position(last)
                 await response.prepare(request)
                 # the visitor left, or the journal is away: either way the client comes back and resumes
                 with contextlib.suppress(ConnectionError, TimeoutError, Transient):
-                    await stream.run(first, stop)
+                    await stream.run(first)
                     await response.write_eof()
         return response
 
     @contextlib.contextmanager
-    def _seat(self, key: ConversationKey) -> Iterator[asyncio.Future[None]]:
-        """A place among the open streams, and what ends it."""
-        if len(self._stops) >= TOTAL:
+    def _seat(self, key: ConversationKey, stream: _Stream) -> Iterator[None]:
+        """A place among the open streams."""
+        if self._count >= TOTAL:
             raise Problem(503, "Too many streams are open.", retry_after=5.0)
-        stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        mine = self._of.setdefault(key, [])
-        mine.append(stop)
-        self._stops.add(stop)
+        mine = self._open.setdefault(key, [])
+        mine.append(stream)
+        self._count += 1
         for over in mine if self._closed else mine[: max(0, len(mine) - PER_SESSION)]:
-            if not over.done():
-                over.set_result(None)
+            over.end()
         try:
-            yield stop
+            yield
         finally:
-            self._stops.discard(stop)
-            mine.remove(stop)
+            self._count -= 1
+            mine.remove(stream)
             if not mine:
-                self._of.pop(key, None)
+                self._open.pop(key, None)
 
 
 class _Stream:
-    """One reader's place in a conversation."""
+    """One reader's place in a conversation. Two thousand of them sleep most of the time: one task each, one timer."""
+
+    __slots__ = ("_cursor", "_host", "_key", "_over", "_pace", "_reset", "_response", "_sleep", "_watch")
 
     def __init__(
         self, host: Host, key: ConversationKey, watch: Watch, response: web.StreamResponse, pace: Pace
@@ -117,7 +121,14 @@ class _Stream:
         self._host, self._key, self._watch = host, key, watch
         self._response, self._pace = response, pace
         self._cursor = 0
-        self._reset = False
+        self._reset = self._over = False
+        self._sleep: asyncio.Timeout | None = None
+
+    def end(self) -> None:
+        """Say goodbye as soon as what is being written is written."""
+        self._over = True
+        if self._sleep is not None:
+            self._sleep.reschedule(asyncio.get_running_loop().time())
 
     async def position(self, last: str | None) -> Log:
         """Take the place that a returning client names; one that is not known (any more) means from the start."""
@@ -130,31 +141,31 @@ class _Stream:
                     return log
         return await self._host.log(self._key, limit=PAGE)
 
-    async def run(self, first: Log, stop: asyncio.Future[None]) -> None:
+    async def run(self, first: Log) -> None:
         await self._write(b": hello\n\n")
         if self._reset:
             await self._event("reset", {})
         await self._tell(first)
         loop = asyncio.get_running_loop()
         end = loop.time() + self._pace.max_age
-        heard: asyncio.Future[Facts] = asyncio.ensure_future(self._watch.next())
-        try:
-            while not stop.done() and (left := end - loop.time()) > 0:
-                either: list[asyncio.Future[Any]] = [heard, stop]
-                await asyncio.wait(
-                    either, timeout=min(left, self._pace.ping), return_when=asyncio.FIRST_COMPLETED
-                )
-                if not heard.done():
-                    if not stop.done():
-                        await self._write(b": ping\n\n")
-                    continue
-                facts = [heard.result(), *self._watch.drain()]
-                heard = asyncio.ensure_future(self._watch.next())
+        while not self._over and (left := end - loop.time()) > 0:
+            facts = await self._facts(min(left, self._pace.ping))
+            if facts is not None:
                 if not await self._pass_on(facts):
                     return
-            await self._write(b"retry: 1000\n\n")  # the reader's own way back may be slower
+            elif not self._over:
+                await self._write(b": ping\n\n")
+        await self._write(b"retry: 1000\n\n")  # the reader's own way back may be slower
+
+    async def _facts(self, seconds: float) -> list[Facts] | None:
+        """What is heard, or None when nothing is for so long."""
+        try:
+            async with asyncio.timeout(seconds) as self._sleep:
+                return [await self._watch.next(), *self._watch.drain()]
+        except TimeoutError:
+            return None
         finally:
-            heard.cancel()
+            self._sleep = None
 
     async def _pass_on(self, facts: list[Facts]) -> bool:
         """Read on first: what is shown while an answer is made must not stay behind it. False: it is over."""

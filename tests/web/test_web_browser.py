@@ -172,8 +172,7 @@ async def test_a_cut_stream_is_resumed_where_it_was(shop: Shop) -> None:
     page = await shop.visit()
     await launcher(page).click()
     await converse(shop, page, "One?", "First.")
-    for stop in list(shop.site.platform.streams._stops):
-        stop.set_result(None)
+    shop.site.platform.streams.end_all()
     await until(lambda: not len(shop.site.platform.streams))
 
     await converse(shop, page, "Two?", "Second.")

@@ -30,8 +30,7 @@ async def kill(shop: Shop) -> None:
     server = shop.site.client.server
     for connection in server.runner.server.connections:
         connection.transport.abort()
-    for stop in list(shop.site.platform.streams._stops):
-        stop.set_result(None)
+    shop.site.platform.streams.end_all()
     await server.close()
 
 
@@ -192,8 +191,7 @@ async def test_a_page_left_open_longer_than_a_session_begins_another_one(shop: S
     await launcher(page).click()
     await converse(shop, page, "Hello?", "Hi.")
     await shop.site.clock.advance(8 * 86_400)
-    for stop in list(shop.site.platform.streams._stops):
-        stop.set_result(None)
+    shop.site.platform.streams.end_all()
 
     await expect(page.locator(".mine")).to_have_count(0)
     await asyncio.wait_for(converse(shop, page, "Still there?", "Always."), 20)

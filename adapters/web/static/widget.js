@@ -905,13 +905,15 @@ const boot = () => {
   const bot = page.replicaId || data.bot || data.replicaId || BOT;
   const wishes = Object.entries({ ...data, ...page.config });
   /** @type {any} */ let chat = document.querySelector('sensay-chat');
+  let place = () => {};
   if (bot && !document.querySelector(`sensay-chat[bot="${CSS.escape(bot)}"]`)) {
     chat = h('sensay-chat', { bot, base: BASE });
     for (const [name, value] of wishes) chat.setAttribute(name === 'title' ? 'heading' : name, Array.isArray(value) ? value.join('|') : value);
-    (document.getElementById(page.containerId || data.container || '') || document.body).append(chat);
+    place = () => { if (!chat.isConnected) (document.getElementById(page.containerId || data.container || '') || document.body).append(chat); };
+    setTimeout(place); // in a task of its own: a slow phone stays responsive
   }
   for (const name of ['open', 'close', 'toggle', 'send', 'reset', 'identify', 'consent']) {
-    page[name] = (/** @type {any[]} */ ...rest) => (chat || document.querySelector('sensay-chat'))?.[name](...rest);
+    page[name] = (/** @type {any[]} */ ...rest) => { place(); (chat || document.querySelector('sensay-chat'))?.[name](...rest); };
   }
   page.on = (/** @type {string} */ name, /** @type {any} */ act) => document.addEventListener(`sensay-${name}`, act);
   page.off = (/** @type {string} */ name, /** @type {any} */ act) => document.removeEventListener(`sensay-${name}`, act);
