@@ -51,7 +51,9 @@ def _hush() -> None:
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
     logging.getLogger("discord.state").addFilter(_about_guilds)
     library = logging.getLogger("discord")
-    library.setLevel(max(library.getEffectiveLevel(), logging.INFO))  # below that it writes down what people say
+    library.setLevel(
+        max(library.getEffectiveLevel(), logging.INFO)
+    )  # below that it writes down what people say
 
 
 def _about_guilds(record: logging.LogRecord) -> bool:
