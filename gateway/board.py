@@ -69,7 +69,9 @@ class Board:
             "ready": not problems,
             "problems": problems,
             "organizations": {
-                name: quota_document(dispatcher.used(), dispatcher.waiting, dispatcher.relief())
+                name: quota_document(
+                    dispatcher.used(), dispatcher.waiting, dispatcher.relief(), dispatcher.trouble
+                )
                 for name, dispatcher in self._dispatchers.items()
             },
             "bots": {

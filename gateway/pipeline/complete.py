@@ -103,6 +103,8 @@ class Dispatcher:
         self.quota = Quota(**_quota_numbers(self._settings))
         self._now = Steady(tools.clock.now(), tools.clock.monotonic())
         self.fairness = Fairness()
+        self.trouble: str | None = None
+        """Why no answer can come until a person acts: a refused key, a spent allowance."""
         self._bell = Bell(tools.clock)
         self._lease: Lease | None = None
         self._seen = 0
@@ -511,10 +513,25 @@ class Dispatcher:
             fields = {"turn": turn.id, "bot": turn.key.bot, "exception": repr(error)[:500]}
             tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
         self._close(admission)
+        self._learn(outcome)
         if isinstance(outcome, GiveUp):
             await self._queued.apart(turn, self.now(), tools.clock.sleep)
         ending = await self._ending(admission.turn, outcome)
         await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited)
+
+    def _learn(self, outcome: Reply | GiveUp) -> None:
+        """Whether the organisation needs a person: said once when it begins, and shown until an answer comes."""
+        trouble = self.trouble
+        if isinstance(outcome, Reply):
+            self.trouble = None
+        elif outcome.person:
+            self.trouble = outcome.cause
+        if self.trouble != trouble:
+            event, level = (
+                ("organization.failed", "error") if self.trouble else ("organization.recovered", "info")
+            )
+            fields = {"organization": self.organization, "error": self.trouble or trouble}
+            self._tools.observer(Noted(event=event, level=level, fields=fields))  # type: ignore[arg-type]
 
     def _drafting(self, turn: Turn) -> Drafting | None:
         """What shows the answer while it is written, where the bot's section for the platform says `stream: on`."""

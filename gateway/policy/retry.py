@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.errors import (
@@ -90,10 +90,11 @@ class LookUp:
 
 @dataclass(frozen=True)
 class GiveUp:
-    """End it; the user is told `text`."""
+    """End it; the user is told `text`. `person`: an operator has to act before anything of this organisation works."""
 
     text: TextName
     cause: str
+    person: bool = field(default=False, compare=False)
 
 
 def after_question(error: GatewayError, requests: int, jitter: float) -> Again | LookUp | GiveUp:
@@ -102,9 +103,9 @@ def after_question(error: GatewayError, requests: int, jitter: float) -> Again |
     if isinstance(error, RateLimited):
         return Again(error.retry_after or 1.0 + jitter, counted=False)
     if isinstance(error, QuotaExhausted):
-        return GiveUp("quota", cause)
+        return GiveUp("quota", cause, person=True)
     if requests >= ATTEMPTS or isinstance(error, Permanent | Misconfigured):
-        return GiveUp("failed", cause)
+        return GiveUp("failed", cause, person=isinstance(error, Misconfigured))
     if isinstance(error, Ambiguous):
         return LookUp(1.0 + jitter)
     wait = error.retry_after if isinstance(error, Transient) and error.retry_after is not None else 0.0

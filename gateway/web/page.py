@@ -80,6 +80,7 @@ def _organization(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "name": name,
         "windows": windows,
         "waiting": entry["waiting"],
+        "error": entry.get("error"),
         "relief": "room for the next answer now" if relief <= 0 else f"room again in {span(relief)}",
     }
 

@@ -29,11 +29,15 @@ def moment(at: float | None) -> str | None:
     return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
-def quota_document(used: Mapping[str, tuple[int, int]], waiting: int, relief: float) -> dict[str, Any]:
-    """One organisation. `used` maps a window to (used, limit); `relief`: seconds until the next answer may be asked."""
+def quota_document(
+    used: Mapping[str, tuple[int, int]], waiting: int, relief: float, error: str | None
+) -> dict[str, Any]:
+    """One organisation. `used` maps a window to (used, limit); `relief`: seconds until the next answer may be asked;
+    `error`: why none can come before a person acts.
+    """
     shown = {window: used[window] for window in ("minute", "hour")}
     quota = {window: {"limit": limit, "used": count} for window, (count, limit) in shown.items()}
-    return {"quota": quota, "waiting": waiting, "relief": round(relief, 1)}
+    return {"quota": quota, "waiting": waiting, "relief": round(relief, 1), "error": error}
 
 
 def bot_document(

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.errors import Ambiguous, Misconfigured, Permanent, QuotaExhausted, RateLimited, Transient
 from gateway.policy.texts import BUILT_IN
-from gateway.ports import TurnEnded
+from gateway.ports import Noted, TurnEnded
 from tests.fakes import FakeCompletions, Stored, TroubledJournal
 from tests.pipeline.works import Works, configured, quiet, works_of
 
@@ -365,3 +365,19 @@ async def test_a_conversation_that_is_forgotten_while_it_is_asked_is_not_answere
         await works.passes(5.0)
 
         assert works.adapter.tried == []
+
+
+async def test_an_organisation_that_needs_a_person_says_so_until_it_answers_again(works: Works):
+    works.completions.script.extend([Misconfigured("key refused", remedy="set the secret")] * 2)
+    async with works.running():
+        await works.hears("one", chat="c1")
+        await works.hears("two", chat="c2")
+        await works.passes(1.0)
+        trouble = works.dispatcher.trouble
+        await works.hears("three", chat="c3")
+        await works.passes(1.0)
+
+        notes = [fact.event for fact in works.facts.of(Noted) if fact.event.startswith("organization.")]
+        assert trouble == "key refused: set the secret"
+        assert works.dispatcher.trouble is None
+        assert notes == ["organization.failed", "organization.recovered"]
