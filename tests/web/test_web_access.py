@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import AsyncIterator
@@ -330,3 +331,61 @@ async def test_a_forwarded_address_counts_only_from_a_trusted_proxy() -> None:
         assert (
             await Visitor(trusting, bot="small").begin(**{"X-Forwarded-For": "6.6.6.6, 203.0.113.9"})
         ).status == 429
+
+
+# --- what no browser sends
+
+
+async def raw(site: Site, request: bytes) -> bytes:
+    """Speak to the server without a client that would know better; returns the status line."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.client.port)
+    writer.write(request)
+    async with asyncio.timeout(5):
+        status = await reader.readline()
+    writer.close()
+    return status
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Length: 2\r\nContent-Length: 40\r\n",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+        b"Content-Length: +2\r\n",
+        b"Transfer-Encoding: chunked, identity\r\n",
+        b"Content-Length : 2\r\n",
+        b"Origin: https://shop.example.com\r\n folded: yes\r\nContent-Length: 2\r\n",
+        b"Content-Length: 2\r\nX\x00Y: 1\r\n",
+    ],
+)
+async def test_a_request_of_two_meanings_is_none(site: Site, headers: bytes) -> None:
+    visitor = Visitor(site)
+    await visitor.begin()
+    start = b"POST /v1/web/support/messages HTTP/1.1\r\nHost: x\r\nOrigin: https://shop.example.com\r\n"
+    bearer = f"Authorization: {visitor.headers['Authorization']}\r\nIdempotency-Key: k\r\n".encode()
+    status = await raw(site, start + bearer + headers + b"\r\n{}GET /v1/web/support/history HTTP/1.1\r\n\r\n")
+
+    assert status.split(b" ")[1] in (b"400", b"403")
+    assert site.bots["support"][1].said == []
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "Origin", "Last-Event-ID", "Accept-Language", "X-Forwarded-For"]
+)
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"\xc3\x28", b"Bearer \xf0\x9f", b"=" * 7000, b",;,;" * 500])
+async def test_bytes_that_are_no_text_are_refused_or_passed_over(site: Site, name: str, value: bytes) -> None:
+    visitor = Visitor(site)
+    await visitor.begin()
+    given = {key: text.encode() for key, text in visitor.headers.items()} | {name: value}
+    lines = b"".join(key.encode() + b": " + text + b"\r\n" for key, text in given.items())
+    status = await raw(site, b"GET /v1/web/support/history HTTP/1.1\r\nHost: x\r\n" + lines + b"\r\n")
+
+    assert status.split(b" ")[1] in (b"200", b"400", b"401", b"403")
+
+
+async def test_ten_thousand_sessions_from_one_address_are_refused_cheaply(site: Site) -> None:
+    site.add("small", limits=WebLimits(sessions_per_address=Rate(count=3, seconds=60)))
+    statuses = [(await Visitor(site, bot="small").begin()).status for _ in range(200)]
+
+    assert [201] * 3 + [429] * 197 == statuses
+    assert sum(len(times) for times in site.platform.limits._times.values()) == 3
