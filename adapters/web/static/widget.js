@@ -162,7 +162,7 @@ class Client {
 
   /** Take over the session that another tab began, renewed or ended. */
   adopt() {
-    if (this.kind !== 'local') return;
+    if ((this.kind || 'local') !== 'local') return;
     const { token, conversation } = this.ticket;
     this.load();
     if (this.ticket.token === token) return;
