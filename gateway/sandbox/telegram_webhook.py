@@ -45,13 +45,15 @@ class WebhookSender:
             return
         for update in bot.updates:
             lane = (bot.token, _chat(update))
-            if lane not in self._lanes:
+            running = self._lanes.get(lane)
+            if running is None or running.done():  # one that is done has looked before this update came
                 task = asyncio.create_task(self._drain(bot, lane[1]))
                 self._lanes[lane] = task
                 task.add_done_callback(partial(self._ended, lane))
 
-    def _ended(self, lane: tuple[str, Any], _: asyncio.Task[None]) -> None:
-        self._lanes.pop(lane, None)
+    def _ended(self, lane: tuple[str, Any], task: asyncio.Task[None]) -> None:
+        if self._lanes.get(lane) is task:
+            del self._lanes[lane]
 
     def cancel(self) -> None:
         for task in list(self._lanes.values()):

@@ -125,7 +125,7 @@ class FakeHost:
     async def forget(self, key: ConversationKey) -> None: ...
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait for something to become true, and return it; AssertionError when it does not in time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (value := condition()):

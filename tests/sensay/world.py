@@ -34,7 +34,7 @@ CONTEXTS: dict[PlatformName, dict[str, Any]] = {
 }
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     """Wait for a condition, not for a time."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -198,7 +198,7 @@ class Bracketed:
         return f"[{name}]"
 
 
-async def until(condition: Callable[[], bool], within: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0)  # the deadline is above

@@ -20,7 +20,7 @@ from tests.web.webhook_host import NOW, OTHER_SECRET, SECRET, Caller, FakeFleet,
 HELLO: dict[str, Any] = {"user": {"id": "7"}, "text": "Hello"}
 
 
-async def until(condition, within: float = 5.0) -> None:
+async def until(condition, within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0)  # the deadline is above

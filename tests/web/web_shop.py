@@ -137,7 +137,7 @@ async def open_shop(**options: Any) -> AsyncIterator[Shop]:
         await server.close()
 
 
-async def until(condition: Callable[[], object], within: float = 10.0) -> None:
+async def until(condition: Callable[[], object], within: float = 30.0) -> None:
     async with asyncio.timeout(within):
         while not condition():
             await asyncio.sleep(0.005)
