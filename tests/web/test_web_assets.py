@@ -57,6 +57,7 @@ async def test_each_browser_gets_the_smallest_it_understands(
 
 @pytest.mark.parametrize("path", ["/widget.js", "/support/embed-script.js"])
 async def test_the_widget_is_small(site: Site, path: str) -> None:
+    site.add("support", title="Fernweh Outdoors Support", color="#0a84ff", storage="session", consent=True)
     sizes = {}
     for encoding in ("gzip", "br"):
         response = await site.client.get(path, headers={"Accept-Encoding": encoding})

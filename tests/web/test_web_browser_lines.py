@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, Route, expect
 
-from gateway.messages import ConversationKey
+from gateway.messages import Address, ConversationKey
 from tests.web.web_shop import ONE_TAG, Shop, box, converse, launcher, needs_chromium, say, until
 from tests.web.web_site import WebHost
 
@@ -135,13 +135,18 @@ async def test_a_server_that_dies_in_the_middle_of_an_answer_loses_nothing(shop:
 
 async def test_who_waits_in_line_is_told_for_how_long(shop: Shop, host: WebHost) -> None:
     page = await shop.visit()
+    await page.evaluate("() => SensayWidget.on('error', () => { window.seen = true; })")
     await launcher(page).click()
     await say(page, "Hello?")
     await until(lambda: len(shop.site.platform.streams) > 0 and host.said)
-    await expect(page.locator(".mine .waiting")).to_have_count(0)
     topic = f"conversation/{host.said[0].key}"
     await host.publish(topic, {"type": "queued", "position": 3, "seconds": 41.2})
 
+    await expect(page.locator(".typing")).to_have_text("Waiting in line · 42 s")
+    await shop.site.bots["support"][0].typing(Address(to=host.said[0].key.chat))
+    await expect(page.locator(".mine.waiting")).to_have_count(0)
+    await host.publish(topic, {"type": "error", "code": "seen"})
+    await until_true(page, "window.seen")
     await expect(page.locator(".typing")).to_have_text("Waiting in line · 42 s")
     await shop.site.answer("At last.")
     await expect(page.locator(".typing")).to_be_hidden()

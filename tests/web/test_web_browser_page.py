@@ -158,6 +158,22 @@ async def test_without_consent_there_is_nothing(shop: Shop, snippet: str) -> Non
     assert shop.trouble == []
 
 
+async def test_consent_that_is_withdrawn_takes_along_what_an_earlier_visit_left(shop: Shop) -> None:
+    shop.configure(consent=True)
+    page = await shop.visit()
+    await page.evaluate("SensayWidget.consent()")
+    await launcher(page).click()
+    await converse(shop, page, "Hello?", "Hi.")
+    await page.reload()
+    await page.wait_for_function("!!window.SensayWidget?.consent")
+    assert await stored(page) != []
+
+    await page.evaluate("SensayWidget.consent(false)")
+
+    assert await stored(page) == []
+    assert shop.trouble == []
+
+
 async def test_a_page_that_did_not_know_of_the_consent_asks_as_soon_as_it_does(shop: Shop) -> None:
     shop.configure(consent=True)
     page = await shop.visit(UNBOUND)

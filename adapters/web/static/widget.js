@@ -69,7 +69,7 @@ const build = (nodes) => {
     built.append(tag === 'a' && LINK.test(href) ? h(tag, { href, target: '_blank', rel: 'noreferrer' }, inside)
       : /^h[1-6]$/.test(tag) ? h('p', { class: 'heading' }, inside)
       : tag === 'table' ? h('div', { class: 'wide', tabindex: 0 }, h(tag, {}, inside))
-      : TAGS.has(tag) ? h(tag, { start, 'data-align': align, tabindex: tag === 'pre' ? 0 : null }, inside) : inside);
+      : TAGS.has(tag) ? h(tag, { start, align, tabindex: tag === 'pre' ? 0 : null }, inside) : inside);
   }
   return built;
 };
@@ -150,6 +150,7 @@ class Client {
   erase() {
     for (const part of ['', ':out']) this.store()?.removeItem(this.name + part);
     this.storage = 'none';
+    this.tabs.close();
     this.outbox = [];
   }
 
@@ -409,8 +410,7 @@ svg{width:20px;height:20px;fill:none;stroke:currentColor;stroke-width:2;stroke-l
 .sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .launcher,.face,.send,header button{display:grid;place-items:center;flex:none;border-radius:50%}
 .launcher,.panel{position:fixed;z-index:var(--sensay-z,2147483000);box-shadow:0 0 0 1px rgb(20 20 60/.06),0 8px 24px rgb(20 20 60/.12),0 24px 72px rgb(20 20 60/.22)}
-.launcher{width:60px;height:60px;transition:transform .2s}
-.launcher:hover,.send:hover{transform:scale(1.05)}
+.launcher{width:60px;height:60px}
 .launcher svg{width:28px;height:28px}
 [data-open] .chat,.root:not([data-open]) .down{display:none}
 .badge{position:absolute;top:-3px;inset-inline-end:-3px;min-width:22px;padding:0 6px;border-radius:11px;background:#c4281c;color:#fff;font-size:12px;font-weight:600;line-height:22px}
@@ -440,8 +440,8 @@ header :focus-visible{outline-color:var(--on)}
 :is(.mine+.mine,.theirs+.theirs){margin-top:3px}
 .mine{align-self:flex-end}
 .bubble{padding:10px 14px;border:1px solid var(--line);border-radius:18px;background:var(--card);overflow-wrap:anywhere;white-space:pre-wrap}
-.theirs:not(:has(+.theirs)) .bubble{border-end-start-radius:5px}
-.mine:not(:has(+.mine)) .bubble{border-end-end-radius:5px}
+.theirs .bubble{border-end-start-radius:5px}
+.mine .bubble{border-end-end-radius:5px}
 .waiting .bubble{opacity:.65}
 .meta{font-size:12px;color:var(--soft);padding:4px 6px 0}
 .mine .meta{text-align:end}
@@ -457,11 +457,10 @@ code,pre{font:.88em/1.5 ui-monospace,monospace;background:var(--code);border-rad
 code{padding:1px 5px}pre{padding:10px 12px;overflow-x:auto;white-space:pre}
 blockquote{border-inline-start:3px solid var(--line);padding-inline-start:10px;color:var(--soft)}
 hr{border:0;border-top:1px solid var(--line);width:100%}
-.wide{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:5px 9px;text-align:start;white-space:normal;overflow-wrap:normal}
-[data-align=center]{text-align:center}[data-align=right]{text-align:right}
+.wide{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:5px 9px;white-space:normal;overflow-wrap:normal}
+th:not([align]){text-align:start}
 .chips{display:flex;flex-wrap:wrap;gap:8px;margin-top:14px}
 .chips button,.more{border:1px solid var(--line);background:var(--card);color:var(--link);border-radius:18px;padding:7px 14px;font-size:14px;font-weight:500;line-height:1.4;text-align:start}
-.chips button:hover{border-color:var(--link)}
 .typing{display:flex;align-items:center;gap:10px;margin-top:12px;color:var(--soft);font-size:13px}
 .dots{display:flex;gap:5px;padding:14px}
 .dots i{width:7px;height:7px;border-radius:50%;background:var(--soft);animation:dot 1.2s infinite}
@@ -475,7 +474,7 @@ textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-heigh
 textarea:focus{outline-offset:-2px}
 textarea:placeholder-shown{direction:inherit}
 textarea::placeholder{color:var(--soft);opacity:1}
-.send{width:44px;height:44px;transition:transform .2s}
+.send{width:44px;height:44px}
 .accent{background:var(--a);color:var(--on)}
 .mine .bubble{border-color:transparent}
 .mine.failed .bubble{background:var(--card);color:var(--ink);border-color:var(--bad)}
@@ -486,7 +485,7 @@ textarea::placeholder{color:var(--soft);opacity:1}
 @media (max-width:480px),(max-height:420px){
 .root:not([data-position=inline]) .panel{inset:auto 0 auto 0;top:var(--top,0);width:100%;height:var(--high,100dvh);border-radius:0;box-shadow:none}
 [data-open]:not([data-position=inline]) .launcher{display:none}}
-@media (prefers-reduced-motion:reduce){*,*::before{animation:none!important;transition:none!important}}
+@media (prefers-reduced-motion:reduce){*{animation:none!important}}
 @media (forced-colors:active){.root.root{--ink:CanvasText;--soft:CanvasText;--bad:CanvasText;--link:LinkText}.panel,.badge{border:1px solid}}
 @media print{:host{display:none}}
 `;
@@ -507,12 +506,11 @@ class SensayChat extends HTMLElement {
     this.opened = this.awaiting = false;
     this.shown.clear();
     this.words = WORDS;
-    const language = this.closest('[lang]')?.getAttribute('lang') || navigator.language;
-    this.client = new Client(this.getAttribute('base') || BASE, this.opt('bot'), this.opt('storage'), language, (what, data) => this.hear(what, data));
+    this.client = this.meet();
     if (this.who) this.client.identify(this.who);
     this.draw();
     this.label();
-    this.speak(language.slice(0, 2));
+    this.speak(this.client.language.slice(0, 2));
     for (const item of this.client.outbox) this.show({ role: 'user', text: item.text, key: item.key });
     this.quit = new AbortController();
     const listen = (/** @type {EventTarget} */ on, /** @type {string} */ name, /** @type {() => void} */ act) =>
@@ -525,6 +523,11 @@ class SensayChat extends HTMLElement {
     if (this.docked) this.open(false);
     this.client.flush();
     this.tune();
+  }
+
+  meet() {
+    const language = this.closest('[lang]')?.getAttribute('lang') || navigator.language;
+    return new Client(this.getAttribute('base') || BASE, this.opt('bot'), this.opt('storage'), language, (what, data) => this.hear(what, data));
   }
 
   disconnectedCallback() {
@@ -548,7 +551,7 @@ class SensayChat extends HTMLElement {
   consent(yes = true) {
     this.agreed = yes;
     if (yes) return this.connectedCallback();
-    this.client?.erase();
+    (this.client || this.meet()).erase();
     this.disconnectedCallback();
     this.shadowRoot?.replaceChildren();
   }
@@ -858,7 +861,8 @@ class SensayChat extends HTMLElement {
     clearTimeout(this.timer);
     const begins = this.dots.hidden && time > 0;
     this.dots.hidden = time === 0;
-    this.dots.lastChild.textContent = note;
+    // what was said of the line holds until the answer is here
+    if (note || begins || !time) this.dots.lastChild.textContent = note;
     if (begins) { this.spoken.textContent = note || this.say('answering'); this.follow(false); }
     if (time) this.timer = setTimeout(() => this.typing(0), time);
     else this.spoken.textContent = '';
