@@ -122,7 +122,7 @@ def test_the_map_names_every_package_of_the_first_level():
 # --- what no file may hold ---
 
 HOSTS = {  # in pieces, or this file would hold what it forbids
-    "org": ("pypi", "pythonhosted", "npmjs", "rubygems", "proxy.golang"),
+    "org": ("pypi", "python" + "hosted", "npmjs", "rubygems", "proxy.golang"),
     "com": ("npmjs", "yarnpkg"),
     "io": ("crates", "ghcr", "quay", "gcr", "registry.k8s", "docker", "jfrog"),
 }
