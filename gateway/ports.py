@@ -498,9 +498,16 @@ class ShowsTyping(Protocol):
 
 @runtime_checkable
 class ShowsDraft(Protocol):
-    """An adapter that can show an answer while it is written."""
+    """An adapter that can show an answer while it is written. `draft_every`: seconds between two drafts, at least."""
 
-    async def draft(self, address: Address, text: str) -> None: ...
+    draft_every: float
+
+    async def draft(self, address: Address, text: str, part_id: str) -> None:
+        """Show what there is of the answer so far; `part_id` is the id that its first part will have.
+
+        May raise anything: it is swallowed.
+        """
+        ...
 
 
 @runtime_checkable
@@ -563,6 +570,9 @@ class Completions(Protocol):
     ) -> Reply:
         """Ask once. An unknown user is created and the question repeated once; each request is admitted on
         its own.
+
+        `on_delta` takes each further piece of the answer's text as it is written, where Sensay streams; the reply
+        is the whole of it all the same, and nothing that was shown counts when an error is raised. Must not raise.
         """
         ...
 

@@ -241,15 +241,19 @@ class FakeAdapter:
 class DraftingAdapter(FakeAdapter):
     """`FakeAdapter` and `ShowsDraft`. While `pen` is cleared, drafts are under way."""
 
+    draft_every = 1.0
+
     def __init__(self, bot: str = "shop") -> None:
         super().__init__(bot)
         self.pen = asyncio.Event()
         self.pen.set()
         self.drafts: list[str] = []
+        self.drafted: set[str] = set()
         self.draft_error: Exception | None = None
 
-    async def draft(self, address: Address, text: str) -> None:
+    async def draft(self, address: Address, text: str, part_id: str) -> None:
         self.drafts.append(text)
+        self.drafted.add(part_id)
         await self.pen.wait()
         if self.draft_error is not None:
             raise self.draft_error

@@ -51,6 +51,7 @@ class TelegramAdapter:
 
     idempotent = False
     typing_every = 4.0
+    draft_every = 1.0  # they count like messages
 
     def __init__(self, bot: str, section: TelegramSettings, shared: Shared, *, poll: float = POLL) -> None:
         self.bot = bot
@@ -134,8 +135,9 @@ class TelegramAdapter:
         """Show "typing…" in the topic; lasts about five seconds."""
         await self._running().typing(address)
 
-    async def draft(self, address: Address, text: str) -> None:
+    async def draft(self, address: Address, text: str, part_id: str = "") -> None:
         """Show an answer while it is written, if the bot is set to; in private chats only."""
+        del part_id  # a chat has one draft at a time
         if self._section.stream == "on":
             await self._running().draft(address, text)
 

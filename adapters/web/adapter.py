@@ -13,7 +13,7 @@ from adapters.web.picture import Pictures
 from adapters.web.render import WebRenderer
 from adapters.web.routes import WebRoutes
 from adapters.web.stream import Pace, Streams
-from gateway.messages import Address, ConversationKey, Delivery, PlatformName, Receipt
+from gateway.messages import Address, ConversationKey, Delivery, Facts, PlatformName, Receipt
 from gateway.ports import Fleet, Host
 from gateway.settings.models import WebSettings
 
@@ -23,6 +23,7 @@ class WebAdapter:
 
     idempotent = True  # nothing is sent: readers find the part in the journal
     typing_every = 4.0
+    draft_every = 0.25
 
     def __init__(self, bot: str, section: WebSettings) -> None:
         self.bot = bot
@@ -40,10 +41,18 @@ class WebAdapter:
         return Receipt(platform_ids=(delivery.id,))
 
     async def typing(self, address: Address) -> None:
+        await self._tell(address, {"type": "typing"})
+
+    async def draft(self, address: Address, text: str, part_id: str) -> None:
+        """Show the open streams what there is of an answer: all of it each time, so that a lost one is no loss."""
+        whole = text.encode(errors="ignore").decode()  # the last character may be half there
+        await self._tell(address, {"type": "delta", "id": part_id, "text": whole})
+
+    async def _tell(self, address: Address, fact: Facts) -> None:
         """Tell the open streams of a conversation, in every process."""
         if self._host is not None:
             key = ConversationKey(bot=self.bot, platform="web", chat=address.to)
-            await self._host.publish(f"conversation/{key}", {"type": "typing"})
+            await self._host.publish(f"conversation/{key}", fact)
 
     async def session_key(self, host: Host) -> bytes:
         """The key that signs this gateway's session tokens."""

@@ -171,6 +171,7 @@ class _Stream:
         """Read on first: what is shown while an answer is made must not stay behind it. False: it is over."""
         if any("type" not in fact for fact in facts):
             await self._tell(await self._news())
+            facts = [fact for fact in facts if fact.get("type") != "delta"]  # perhaps of what is told now
         for fact in facts:
             if fact.get("type") == "reset":
                 self._cursor = 0

@@ -538,7 +538,7 @@ class Dispatcher:
         section = getattr(self._tools.current().bots.get(turn.key.bot), turn.key.platform, None)
         if getattr(section, "stream", "off") != "on":
             return None
-        return self._tools.presence.drafting(turn.key, turn.address)
+        return self._tools.presence.drafting(turn)
 
     def _looked_up(self, turn: Turn, outcome: str) -> None:
         fields = {"turn": turn.id, "bot": turn.key.bot, "platform": turn.key.platform, "outcome": outcome}

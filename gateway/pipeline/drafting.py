@@ -10,8 +10,6 @@ from gateway.messages import Address
 from gateway.pipeline.bell import done_within
 from gateway.ports import Clock, ShowsDraft
 
-EVERY = 1.0
-"""Seconds between two drafts, at least: platforms count them like messages."""
 PATIENCE = 1.0
 """Seconds that a draft under way may hold up the answer: one that arrives after it would look like another answer."""
 
@@ -19,8 +17,8 @@ PATIENCE = 1.0
 class Drafting:
     """One answer while it is written. Never raises; after `end` nothing is shown any more."""
 
-    def __init__(self, adapter: ShowsDraft, address: Address, clock: Clock) -> None:
-        self._adapter, self._address, self._clock = adapter, address, clock
+    def __init__(self, adapter: ShowsDraft, address: Address, part_id: str, clock: Clock) -> None:
+        self._adapter, self._address, self._part_id, self._clock = adapter, address, part_id, clock
         self._pieces: list[str] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -56,7 +54,7 @@ class Drafting:
             self._news.clear()
             self._under_way = True
             with contextlib.suppress(Exception):
-                await self._adapter.draft(self._address, "".join(self._pieces))
+                await self._adapter.draft(self._address, "".join(self._pieces), self._part_id)
             self._under_way = False
             if not self._over:
-                await self._clock.sleep(EVERY)
+                await self._clock.sleep(self._adapter.draft_every)

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
-from gateway.messages import Address, Channel, ConversationKey
+from gateway.messages import Address, Channel, ConversationKey, Turn, delivery_id
 from gateway.pipeline.drafting import Drafting
 from gateway.ports import Clock, ShowsDraft, ShowsTyping
 
@@ -48,10 +48,11 @@ class Presence:
         self._channels.pop(channel, None)
         self._drafts.pop(channel, None)
 
-    def drafting(self, key: ConversationKey, address: Address) -> Drafting | None:
-        """What shows an answer to this address while it is written; None where that cannot be shown."""
-        adapter = self._drafts.get(Channel(bot=key.bot, platform=key.platform))
-        return None if adapter is None else Drafting(adapter, address, self._clock)
+    def drafting(self, turn: Turn) -> Drafting | None:
+        """What shows a turn's answer while it is written; None where that cannot be shown."""
+        adapter = self._drafts.get(Channel(bot=turn.key.bot, platform=turn.key.platform))
+        part_id = delivery_id(turn.id, "answer", 0)
+        return None if adapter is None else Drafting(adapter, turn.address, part_id, self._clock)
 
     def begin(self, key: ConversationKey, address: Address, message_id: str) -> None:
         """A message waits for its answer."""

@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from gateway.errors import Transient
-from gateway.pipeline.drafting import EVERY, PATIENCE
+from gateway.pipeline.drafting import PATIENCE
 from tests.fakes import DraftingAdapter
 from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
+EVERY = DraftingAdapter.draft_every
 STREAMING = {"token": "1:telegram-token", "stream": "on"}
 
 
@@ -52,6 +53,7 @@ async def test_drafts_grow_with_the_answer_at_most_one_a_second(works: Works, ad
     assert a_second_later == ["We ", "We open at "]
     assert adapter.drafts == a_second_later, "nothing new, nothing shown"
     assert adapter.texts == ["We open at nine."]
+    assert adapter.drafted == {delivery.id for delivery in adapter.sent}, "a draft has its answer's id"
 
 
 async def test_nothing_is_shown_once_the_answer_is_there(works: Works, adapter: DraftingAdapter):

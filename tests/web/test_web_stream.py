@@ -13,7 +13,7 @@ from adapters.web.render import WebRenderer
 from adapters.web.stream import PAGE, PER_SESSION, Pace
 from gateway.errors import Transient
 from gateway.messages import Address, Channel, Delivery, Part, Reply
-from gateway.ports import Retention, ShowsTyping
+from gateway.ports import Retention, ShowsDraft, ShowsTyping
 from gateway.settings.models import WebLimits
 from tests.web.web_site import Site, Visitor, running_site
 
@@ -128,6 +128,43 @@ async def test_typing_and_queued_pass_through_at_the_place_where_the_reader_is(
         _, name, _ = await events.next()
 
     assert name == "message"
+
+
+async def test_an_answer_that_is_being_written_grows_under_its_own_id(visitor: Visitor, site: Site) -> None:
+    adapter, _ = site.bots["support"]
+    address = Address(to=visitor.conversation)
+    await visitor.say("Hello")
+    async with visitor.events() as events:
+        place, _, _ = await events.next()
+        await adapter.draft(address, "We", "turn-1.answer.0")
+        await adapter.draft(address, "We open \ud83d", "turn-1.answer.0")
+        grown = [await events.next(), await events.next()]
+    async with visitor.events(place) as events:
+        await adapter.draft(address, "We open at", "turn-1.answer.0")
+        grown.append(await events.next())
+        await site.answer("We open at **nine**.")
+        _, name, answer = await events.next()
+
+    assert isinstance(adapter, ShowsDraft)
+    assert [
+        (place, "delta", {"id": answer["id"], "text": text}) for text in ("We", "We open ", "We open at")
+    ] == grown
+    assert ("message", "We open at **nine**.") == (name, answer["text"])
+
+
+async def test_a_piece_that_comes_together_with_news_may_be_of_what_is_told_now(
+    visitor: Visitor, site: Site
+) -> None:
+    adapter, host = site.bots["support"]
+    topic = f"conversation/{visitor.key}"
+    await visitor.say("Hello")
+    async with visitor.events() as events:
+        await events.next()
+        await adapter.draft(Address(to=visitor.conversation), "We open", "turn-1.answer.0")
+        await host.publish(topic, {})
+        await host.publish(topic, {"type": "typing"})
+
+        assert (await events.next())[1] == "typing"
 
 
 async def test_forgetting_resets_and_ends_the_other_tabs_stream(visitor: Visitor, site: Site) -> None:
