@@ -11,7 +11,10 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
+from msgspec.structs import replace
+
 from gateway.messages import Address, Part, PlatformName, Reply
+from gateway.pipeline.thoughts import without_thoughts
 from gateway.ports import Noted, Observer, Renderer
 
 LONG = 8_000
@@ -31,7 +34,10 @@ class Rendering:
     async def parts(
         self, platform: PlatformName, reply: Reply, address: Address, max_parts: int
     ) -> tuple[Part, ...]:
-        """Render; never raises, never empty for a text that is not blank."""
+        """Render without the model's thoughts; never raises, never empty for a text that shows something."""
+        reply = replace(reply, text=without_thoughts(reply.text))
+        if not reply.text.strip():
+            return ()
         try:
             renderer = self._renderer(platform)
             if len(reply.text) <= LONG:

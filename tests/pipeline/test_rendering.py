@@ -9,7 +9,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.messages import Address, Part, Reply
+from adapters.discord.render import DiscordRenderer
+from adapters.telegram.render import TelegramRenderer
+from adapters.web.render import WebRenderer
+from adapters.webhook.render import WebhookRenderer
+from gateway.messages import Address, Part, PlatformName, Reply
 from gateway.pipeline import rendering
 from gateway.pipeline.rendering import LONG, PLAIN, Rendering, plain
 from gateway.ports import Noted, Renderer
@@ -18,6 +22,12 @@ from tests.platforms.fake_host import until
 
 WHERE = Address(to="c1")
 LONG_TEXT = "x" * (LONG + 1)
+PLATFORMS: dict[PlatformName, Renderer] = {
+    "telegram": TelegramRenderer(),
+    "discord": DiscordRenderer(),
+    "web": WebRenderer(),
+    "webhook": WebhookRenderer(),
+}
 
 
 class ProcessRenderer:
@@ -69,6 +79,29 @@ async def test_a_short_text_is_rendered_here(stage: Stage):
     stage.renderer = ProcessRenderer()
 
     assert await stage.texts("hello") == [str(os.getpid())]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("<think>They ask for hours.</think>\n\nWe open at nine.", ["We open at nine."]),
+        ("<Thinking>one\ntwo</Thinking>Nine.<reasoning>sure?</reasoning>", ["Nine."]),
+        ("a <think> without an end", ["a <think> without an end"]),
+        ("<think>and nothing else</think>", []),
+    ],
+)
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_no_platform_is_given_a_models_thoughts(written: str, shown: list[str], platform: PlatformName):
+    rendering = Rendering(PLATFORMS.__getitem__, Facts())
+    parts = await rendering.parts(platform, Reply(text=written), WHERE, 10)
+
+    assert shown == [part.text for part in parts]
+
+
+async def test_thoughts_are_left_out_of_the_plain_text_too(stage: Stage):
+    stage.renderer = BrokenRenderer()
+
+    assert ["Nine."] == await stage.texts("<think>hm</think>Nine.")
 
 
 async def test_a_long_text_is_rendered_in_a_worker_that_is_kept(stage: Stage):
