@@ -22,6 +22,13 @@ from gateway.sandbox.server import Sandbox
     "--limiter", default="sliding", show_default=True, type=click.Choice(["sliding", "fixed", "bucket"])
 )
 @click.option("--latency", default=0.3, show_default=True, help="Seconds a replica thinks.")
+@click.option(
+    "--stream",
+    default="v5",
+    show_default=True,
+    type=click.Choice(["v4", "v5", "off"]),
+    help="Frames of streamed answers: the AI SDK's data stream (v4), its events (v5), or none.",
+)
 def sandbox(
     host: str,
     port: int,
@@ -31,6 +38,7 @@ def sandbox(
     hour: float,
     limiter: Literal["sliding", "fixed", "bucket"],
     latency: float,
+    stream: Literal["v4", "v5", "off"],
 ) -> None:
     """Only the pretended services: Sensay, Telegram and Discord on one port, with a control API."""
     sensay = SensaySandbox(
@@ -40,6 +48,7 @@ def sandbox(
         hour=hour,
         algorithm=limiter,
         latency=latency,
+        stream=stream,
     )
     box = Sandbox(host=host, port=port, sensay=sensay)
     try:

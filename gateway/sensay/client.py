@@ -21,6 +21,7 @@ from gateway.sensay.failures import (
     malformed,
     unanswered,
 )
+from gateway.sensay.frames import Frames
 from gateway.sensay.lookup import answer_in
 from gateway.sensay.models import Replica, Wire
 from gateway.sensay.transport import Answer, TimedOut, Transport, TransportError
@@ -30,6 +31,7 @@ from gateway.settings.models import Settings
 T = TypeVar("T", bound=Wire)
 PROFILES = "sensay/profiles"
 PROFILE_TTL = 86_400.0
+NOT_ACCEPTABLE = 406
 
 
 class _Answered(msgspec.Struct, Generic[T], frozen=True):
@@ -65,11 +67,20 @@ class SensayClient:
         self,
         question: Question,
         admit: Admit,
-        on_delta: Callable[[str], None] | None = None,  # noqa: ARG002 - answers are not streamed yet
+        on_delta: Callable[[str], None] | None = None,
     ) -> Reply:
-        """Ask once; an unknown user is created and the question repeated once."""
+        """Ask once; an unknown user is created and the question repeated once.
+
+        With `on_delta` Sensay is asked for a stream; one that cannot stream answers with JSON as always, or says so
+        and is asked for JSON.
+        """
         operation = self._dialect.complete[channel_of(question.platform)]
-        answered = await self._for_user(operation, question, admit)
+        try:
+            answered = await self._for_user(operation, question, admit, on_delta)
+        except Permanent as error:
+            if on_delta is None or error.context.get("status") != NOT_ACCEPTABLE:
+                raise
+            answered = await self._for_user(operation, question, admit)
         return Reply(text=answered.value.content or "", request_id=answered.request_id)
 
     async def find(self, question: Question, since: float, admit: Admit) -> Reply | Literal["pending"] | None:
@@ -115,17 +126,23 @@ class SensayClient:
 
     # --- as a user ---
 
-    async def _for_user(self, operation: Operation[T], question: Question, admit: Admit) -> _Answered[T]:
+    async def _for_user(
+        self,
+        operation: Operation[T],
+        question: Question,
+        admit: Admit,
+        on_delta: Callable[[str], None] | None = None,
+    ) -> _Answered[T]:
         """One provisioning round: refused, created, repeated."""
         left = await admit(operation.kind, operation.completion)
         sent_at = self._clock.now()
         try:
-            return await self._exchange(operation, question, left)
+            return await self._exchange(operation, question, left, on_delta)
         except Unauthorized:
             await self._create_user(question, sent_at, admit)
         left = await admit(operation.kind, operation.completion)
         try:
-            return await self._exchange(operation, question, left)
+            return await self._exchange(operation, question, left, on_delta)
         except Unauthorized as error:
             raise Permanent("Sensay refuses the user that it has just created", **error.context) from error
 
@@ -141,14 +158,21 @@ class SensayClient:
 
         await self._users.ensure(question.organization, question.user, refused_at, create)
 
-    async def _exchange(self, operation: Operation[T], question: Question, left: Left) -> _Answered[T]:
+    async def _exchange(
+        self,
+        operation: Operation[T],
+        question: Question,
+        left: Left,
+        on_delta: Callable[[str], None] | None = None,
+    ) -> _Answered[T]:
         """One request in the name of the question's user; never with the organisation's secret alone."""
         user = {"X-USER-ID": question.user.id}
         if question.user.type is not None:
             user["X-USER-ID-TYPE"] = question.user.type
         path = {"replica": question.replica}
         body = operation.body(question)
-        return await self._send(operation, question.organization, path, user, body, left)
+        frames = Frames(on_delta) if on_delta else None
+        return await self._send(operation, question.organization, path, user, body, left, frames)
 
     # --- one request ---
 
@@ -160,18 +184,21 @@ class SensayClient:
         user: Mapping[str, str],
         body: Mapping[str, Any] | None,
         left: Left,
+        frames: Frames | None = None,
     ) -> _Answered[T]:
         """Send, read, judge and tell the observer. Raises GatewayError."""
         sensay = self._current().sensay
         headers = {**self._headers(organization), **user}
+        if frames is not None:
+            headers["Accept"] = "text/event-stream"
         url = sensay.base_url.rstrip("/") + operation.path.format(**path)
         content = None if body is None else msgspec.json.encode(body)
         began = self._clock.monotonic()
         try:
             answer = await self._transport.fetch(
-                operation.method, url, headers, content, sensay.timeout, left
+                operation.method, url, headers, content, sensay.timeout, left, frames.feed if frames else None
             )
-            answered = _Answered(self._judged(operation, answer), answer.request_id, answer.date)
+            answered = _Answered(self._judged(operation, answer, frames), answer.request_id, answer.date)
         except TransportError as error:
             outcome = "timeout" if isinstance(error, TimedOut) else "unreachable"
             self._tell(operation, organization, outcome, began, {})
@@ -182,11 +209,11 @@ class SensayClient:
         self._tell(operation, organization, "ok", began, {"request_id": answered.request_id})
         return answered
 
-    def _judged(self, operation: Operation[T], answer: Answer) -> T:
+    def _judged(self, operation: Operation[T], answer: Answer, frames: Frames | None) -> T:
         if not 200 <= answer.status < 300:
             raise failure(operation, answer, self._clock.now())
         try:
-            value = msgspec.json.decode(answer.body, type=operation.reply)
+            value = msgspec.json.decode(_whole(answer, frames), type=operation.reply)
         except msgspec.DecodeError as error:
             raise malformed(operation, answer) from error
         if not value.good:
@@ -222,6 +249,17 @@ class SensayClient:
                 code=context.get("code"),
             )
         )
+
+
+def _whole(answer: Answer, frames: Frames | None) -> bytes:
+    """The body, of a stream what it would have been without one. Raises DecodeError for one that did not end well."""
+    if frames is not None:
+        frames.close()
+        if frames.version and not frames.whole:
+            raise msgspec.DecodeError("the stream broke off")
+        if frames.version:
+            return msgspec.json.encode({"success": True, "content": frames.text})
+    return answer.body
 
 
 def _profile(replica: Replica) -> Profile:

@@ -85,10 +85,12 @@ class Transport:
         content: bytes | None,
         timeout: float,
         left: Callable[[], None],
+        piece: Callable[[bytes], None] | None = None,
     ) -> Answer:
         """Send and read the whole answer within `timeout` seconds. Raises TransportError.
 
-        `left` is called when the request has been written, which a busy machine may do long after it was asked to.
+        `left` is called when the request has been written, which a busy machine may do long after it was asked to;
+        `piece` with each part of a success's body as soon as it is here.
         """
 
         async def trace(event: str, _: object) -> None:
@@ -108,7 +110,8 @@ class Transport:
                     extensions={"trace": trace},
                 )
                 async with request as response:
-                    return Answer(response.status_code, response.headers, await _read(response))
+                    body = await _read(response, piece if response.is_success else None)
+                    return Answer(response.status_code, response.headers, body)
         except (
             httpx.ConnectError,
             httpx.ConnectTimeout,
@@ -125,10 +128,12 @@ class Transport:
         await self._http.aclose()
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: httpx.Response, piece: Callable[[bytes], None] | None) -> bytes:
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
+        if piece is not None:
+            piece(chunk)
         if len(body) > LARGEST_ANSWER:
             raise TooLarge
     return bytes(body)

@@ -4,7 +4,8 @@ Any secret is an organisation of its own, except one that starts with `invalid` 
 families are served: the published one and the guide's. The operations, by which faults and canned answers are
 named: ensure_user, get_user, get_me, create_replica, replicas, get_replica, knowledge_base, training, complete,
 history, record, unknown; and answer, which is the inside of `complete` after the question has been stored
-(a fault `answer/status 500` is a 500 that follows the stored prompt, `answer/delay` a late answer).
+(a fault `answer/status 500` is a 500 that follows the stored prompt, `answer/delay` a late answer); and stream, the
+middle of an answer that is streamed (`drop_after` and `delay` come after it was stored, the others before).
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
 
 from gateway.sandbox.faults import Faults
-from gateway.sandbox.sensay import bodies, operations
+from gateway.sandbox.sensay import bodies, frames, operations
 from gateway.sandbox.sensay.limits import KINDS, Algorithm, Gate
 from gateway.sandbox.sensay.operations import Call, Handler, good
 from gateway.sandbox.sensay.samples import SAMPLES, picture
@@ -61,6 +63,7 @@ class SensaySandbox:
     """`faults` is replaced by the one that all services share. `requests` holds what was asked, oldest first.
 
     `latency` is seconds, or the bounds of a random wait that `seed` makes repeatable. A limit of None is none.
+    `stream` is the version of the frames in which completions are written to those who accept an event stream.
     `monthly_quota` is how many completions an organisation may have before they are refused for good.
     """
 
@@ -74,6 +77,7 @@ class SensaySandbox:
         algorithm: Algorithm = "sliding",
         latency: float | tuple[float, float] = 0.0,
         errors: ErrorShape = "openapi",
+        stream: frames.Version = "v5",
         monthly_quota: int | None = None,
         seed: int = 0,
         clock: Callable[[], float] = time.time,
@@ -86,6 +90,7 @@ class SensaySandbox:
         self._algorithm: Algorithm = algorithm
         self.latency = latency
         self.errors: ErrorShape = errors
+        self.stream: frames.Version = stream
         self._random = random.Random(seed)
         self._clock = clock
         self._organizations: dict[str, tuple[Organization, Gate]] = {}
@@ -262,18 +267,34 @@ class SensaySandbox:
             if kept:
                 call.organization.say(replica, user, "user", content, filed, call.now)
 
-            async def answer() -> web.StreamResponse:
-                await asyncio.sleep(self._think())
-                text = replica.answer(content)
+            def store(text: str) -> None:
+                call.organization.completions += 1
                 if kept:
                     call.organization.say(replica, user, "assistant", text, filed, self._clock())
-                call.organization.completions += 1
+
+            async def answer() -> web.StreamResponse:
+                seconds, text = self._think(), replica.answer(content)
+                if self.stream != "off" and frames.wanted(call.request):
+                    return await self._stream(call.request, text, seconds, partial(store, text))
+                await asyncio.sleep(seconds)
+                store(text)
                 return good({"content": text})
 
             error = _fault_error(self.errors, f"req_{uuid.uuid4().hex[:20]}")
             return await self.faults.around(call.request, "sensay", "answer", answer, error)
 
         return complete
+
+    async def _stream(
+        self, request: web.Request, text: str, seconds: float, store: Callable[[], None]
+    ) -> web.Response:
+        """Think for half of the time, and write for the other half."""
+        await asyncio.sleep(seconds / 2)
+        fault = self.faults.take("sensay", "stream")
+        if fault is None or fault.kind in ("delay", "drop_after"):
+            store()
+        version: Literal["v4", "v5"] = "v4" if self.stream == "v4" else "v5"
+        return frames.streamed(request, version, text, seconds / 2, fault)
 
     def _check_quota(self, call: Call) -> None:
         limits = getattr(call.body, "usage_limits", msgspec.UNSET)
