@@ -27,6 +27,7 @@ from adapters.discord import errors
 from adapters.discord.convert import MESSAGE_EVENTS
 from adapters.discord.health import Health
 from adapters.discord.inbox import Inbox, Session
+from adapters.discord.silence import heard_within
 from adapters.discord.starts import Starts
 from adapters.discord.suspects import Event
 from gateway.messages import Facts
@@ -195,17 +196,23 @@ class Connection:
     async def _listen(self, socket: DiscordWebSocket) -> NoReturn:
         # where events arrive, and where the library would tell listeners that nobody has; a contract test guards both
         socket._discord_parsers, socket._dispatch = self._parsers, _nobody  # noqa: SLF001
-        while True:
-            await socket.poll_event()
-            self._host.beat()
-            if socket.session_id is not None and socket.sequence is not None:
-                self._position = Session(
-                    id=socket.session_id, sequence=socket.sequence, url=str(socket.gateway)
-                )
-                self._inbox.put(self._position, self._events)
-                self._events = []
-            if self._inbox.full:
-                await self._wait_for_room()
+        # nor does it need its timer for each frame
+        patience, socket._max_heartbeat_timeout = socket._max_heartbeat_timeout, None  # type: ignore[assignment] # noqa: SLF001
+        async with heard_within(patience) as heard:
+            while True:
+                await socket.poll_event()
+                heard()
+                await self._hand_over(socket)
+
+    async def _hand_over(self, socket: DiscordWebSocket) -> None:
+        """Give the inbox what the frame brought."""
+        self._host.beat()
+        if socket.session_id is not None and socket.sequence is not None:
+            self._position = Session(id=socket.session_id, sequence=socket.sequence, url=str(socket.gateway))
+            self._inbox.put(self._position, self._events)
+            self._events = []
+        if self._inbox.full:
+            await self._wait_for_room()
 
     async def _wait_for_room(self) -> None:
         """Stop reading for a while; then leave, so that Discord keeps what we cannot, and come back for it."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import discord
+import msgspec
 import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
@@ -27,6 +28,7 @@ class DiscordPlatform:
         # class attributes of the library: there is no setting of a client for them
         Route.BASE = server.api_url.rstrip("/")
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(server.gateway_url)
+        discord.utils._from_json = _read  # noqa: SLF001 - as it does itself where it finds a fast parser
         _hush()
         self.renderer = DiscordRenderer()
         self.shared = Shared()
@@ -44,6 +46,17 @@ class DiscordPlatform:
 def platform(settings: Settings) -> DiscordPlatform:
     """Make the platform of this process."""
     return DiscordPlatform(settings.platforms.discord)
+
+
+_decoder = msgspec.json.Decoder()
+
+
+def _read(text: str | bytes) -> Any:
+    """JSON several times faster than the standard library's. Raises ValueError."""
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _hush() -> None:

@@ -315,6 +315,8 @@ def test_discord_py_still_has_what_the_connection_is_built_on():
         inspect.signature(DiscordWebSocket.from_client).parameters
     )
     assert inspect.iscoroutinefunction(DiscordWebSocket.poll_event)
+    assert "receive(timeout=self._max_heartbeat_timeout)" in inspect.getsource(DiscordWebSocket.poll_event)
+    assert "utils._from_json(msg)" in inspect.getsource(DiscordWebSocket.received_message)
     assert isinstance(inspect.getattr_static(DiscordWebSocket, "open"), property)
     assert {"session_id", "sequence", "_keep_alive", "socket"} <= set(
         inspect.getsource(DiscordWebSocket.__init__).replace("self.", " ").replace(":", " ").split()
