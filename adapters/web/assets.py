@@ -25,7 +25,7 @@ BOUND_KEPT = 256
 """Bound files that are kept compressed; another one is made again when it is asked for."""
 _STATIC = Path(__file__).with_name("static")
 _OWNER = "const OWNER={};"
-_STYLE = re.compile(r"const STYLE=`.*?`;", re.DOTALL)
+_NEEDLESS = re.compile(r"(?<=[;,{}])\n")
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,7 @@ class Files:
 
 def slim(source: str) -> str:
     """Leave at home what only its readers need: types, comments, spaces."""
-    short: str = rjsmin.jsmin(source)
-    return _STYLE.sub(lambda style: style[0].replace("\n", ""), short)
+    return _NEEDLESS.sub("", rjsmin.jsmin(source))
 
 
 def _encoding(accepted: str) -> str:

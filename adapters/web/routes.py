@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DAY = 86_400.0
 HISTORY_LIMIT = 100
 _NEWEST = 2**53
+_UNSAID = {"theme": "auto", "position": "bottom-right"}
 _STATUS = {"accepted": "queued", "busy": "busy", "limited": "busy", "denied": "denied", "ignored": "denied"}
 
 
@@ -297,11 +298,11 @@ async def _preflight(_: Visit) -> web.StreamResponse:
 
 
 def _owner(section: WebSettings) -> dict[str, object]:
-    """What the bound file knows before it has asked for anything; what is not configured is left out."""
+    """What the bound file knows before it has asked for anything; what goes without saying is left out."""
     return {
         name: value
         for name in ("title", "theme", "position", "color", "storage", "consent")
-        if (value := getattr(section, name)) not in (None, False)
+        if (value := getattr(section, name)) not in (None, False, _UNSAID.get(name))
     }
 
 

@@ -77,7 +77,6 @@ async def test_the_bound_file_knows_its_bot_and_what_the_owner_configured(site: 
     assert owner == {
         "title": 'Ask "us" </script>',
         "theme": "dark",
-        "position": "bottom-right",
         "color": "#0a84ff",
         "storage": "local",
         "consent": True,

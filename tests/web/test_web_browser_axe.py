@@ -42,7 +42,7 @@ class Findings:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_axe_finds_nothing_in_fourteen_states(shop: Shop, theme: str) -> None:
+async def test_axe_finds_nothing_in_fifteen_states(shop: Shop, theme: str) -> None:
     page = await shop.visit(DATA.replace('"dark"', f'"{theme}"'))
     axe = Findings(page)
     await expect(launcher(page)).to_be_visible()
@@ -61,6 +61,9 @@ async def test_axe_finds_nothing_in_fourteen_states(shop: Shop, theme: str) -> N
     await shop.host.publish(topic, {"type": "queued", "position": 2, "seconds": 9})
     await expect(page.locator(".typing")).to_contain_text("9 s")
     await axe.look("queued")
+    await shop.host.publish(topic, {"type": "delta", "id": "turn-2.answer.0", "text": "Well, **as"})
+    await expect(page.locator(".draft")).to_have_text("Well, **as")
+    await axe.look("being written")
     await shop.site.answer("Well.")
     await expect(page.locator(".typing")).to_be_hidden()
     await refused(page)
@@ -96,7 +99,7 @@ async def test_axe_finds_nothing_in_fourteen_states(shop: Shop, theme: str) -> N
     await expect(rtl.locator(".chips")).to_be_visible()
     await axe.look("right to left")
 
-    assert axe.states == 14
+    assert axe.states == 15
     assert axe.found == {}
 
 

@@ -133,6 +133,47 @@ async def test_a_server_that_dies_in_the_middle_of_an_answer_loses_nothing(shop:
         await shop.site.platform.close()
 
 
+HEARD = """new MutationObserver(all => { for (const one of all) for (const node of [...one.addedNodes, one.target])
+    if (!(node.closest ? node : node.parentNode)?.closest('[aria-hidden=true]')) window.heard.push(node.textContent); })
+  .observe(document.querySelector('sensay-chat').shadowRoot.querySelector('[role=log]'),
+    { childList: true, subtree: true, characterData: true })"""
+
+
+async def test_an_answer_is_seen_to_grow_and_heard_once(shop: Shop, host: WebHost) -> None:
+    """What is being written is plain text, hidden from screen readers; its message takes its place, with its markup."""
+    page = await shop.visit()
+    await launcher(page).click()
+    await expect(page.locator(".theirs")).to_have_count(1)
+    await say(page, "When do you open?")
+    await until(lambda: host.said)
+    adapter, address = shop.site.bots["support"][0], Address(to=host.said[0].key.chat)
+    await expect(page.locator(".mine:not(.waiting)")).to_be_visible()
+    await page.evaluate(f"window.heard = []; {HEARD}")
+    await adapter.draft(address, "At **ni", "turn-1.answer.0")
+    await expect(page.locator(".draft")).to_have_text("At **ni")
+    spoken = await page.get_by_role("status").text_content()
+    shop.site.platform.streams.end_all()  # the line breaks in the middle
+    await until(lambda: len(shop.site.platform.streams) == 0)
+    await until(lambda: len(shop.site.platform.streams) == 1)
+    await expect(page.locator(".draft")).to_have_text("At **ni")
+    await adapter.draft(address, "At **nine** or", "turn-1.answer.0")
+    await expect(page.locator(".draft")).to_have_text("At **nine** or")
+
+    await shop.site.answer("At **nine** or so.")
+    await expect(page.locator(".theirs strong")).to_have_text("nine")
+    await adapter.draft(address, "At **nine** or", "turn-1.answer.0")
+    await say(page, "Thanks")
+
+    await expect(page.locator(".mine:not(.waiting)")).to_have_count(2)
+    await expect(page.locator(".draft")).to_have_text("")
+    await expect(page.locator(".theirs")).to_have_count(2)
+    assert spoken == "Writing an answer"
+    heard = [text for text in await page.evaluate("window.heard") if "nine" in text]
+    assert heard
+    assert all("At nine or so." in text for text in heard), "no piece of it"
+    assert shop.trouble == []
+
+
 async def test_who_waits_in_line_is_told_for_how_long(shop: Shop, host: WebHost) -> None:
     page = await shop.visit()
     await page.evaluate("() => SensayWidget.on('error', () => { window.seen = true; })")

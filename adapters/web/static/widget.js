@@ -28,6 +28,105 @@ const WORDS = {
 };
 const LANGUAGES = 'de fr es pt it ar ja';
 
+// --- looks
+
+const STYLE = `
+:host{display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);--r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);
+--bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c}
+:host([hidden]),[hidden]{display:none!important}
+.root{all:initial;--link:var(--a);display:block;font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
+.root[data-dark]{--bg:#14151b;--card:#20222b;--ink:#eeeef4;--soft:#a3a7b7;--line:#30333f;--code:#2a2d38;--bad:#ff8f85;--link:#b3b5ff;color-scheme:dark}
+*,*::before{box-sizing:border-box}
+button,textarea{font:inherit;color:inherit;margin:0;border:1px solid transparent;background:none}
+button{cursor:pointer;padding:0}
+:focus{outline:none}
+:focus-visible{outline:2px solid var(--link);outline-offset:2px}
+svg{width:20px;height:20px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
+.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.launcher,.face,.send,header button{display:grid;place-items:center;flex:none;border-radius:50%}
+.launcher,.panel{position:fixed;z-index:var(--sensay-z,2147483000);box-shadow:0 0 0 1px rgb(20 20 60/.06),0 8px 24px rgb(20 20 60/.12),0 24px 72px rgb(20 20 60/.22)}
+.launcher{width:60px;height:60px}
+.launcher svg{width:28px;height:28px}
+[data-open] .chat,.root:not([data-open]) .down{display:none}
+.badge{position:absolute;top:-3px;inset-inline-end:-3px;min-width:22px;padding:0 6px;border-radius:11px;background:#c4281c;color:#fff;font-size:12px;font-weight:600;line-height:22px}
+.panel{display:flex;flex-direction:column;width:min(var(--sensay-width,392px),calc(100vw - 2*var(--gap)));height:min(var(--sensay-height,640px),calc(100dvh - 2*var(--gap) - 76px));
+border-radius:var(--r);overflow:hidden;background:var(--bg);animation:open .25s ease-out}
+[data-dark] .panel{box-shadow:0 0 0 1px var(--line)}
+[data-position^=bottom] .launcher{bottom:var(--gap)}[data-position^=top] .launcher{top:var(--gap)}
+[data-position$=right] :is(.launcher,.panel){right:var(--gap)}[data-position$=left] :is(.launcher,.panel){left:var(--gap)}
+[data-position^=bottom] .panel{bottom:calc(var(--gap) + 76px)}
+[data-position^=top] .panel{top:calc(var(--gap) + 76px)}
+[data-position=inline] .panel{position:static;width:100%;height:var(--sensay-height,600px);animation:none;box-shadow:0 0 0 1px var(--line)}
+[data-position=page] .panel{inset:0;width:100%;height:100dvh;border-radius:0;animation:none}
+[data-position=page] :is(header,.list,.composer,.sure){padding-inline:max(16px,calc(50vw - 370px))}
+header{display:flex;align-items:center;gap:12px;padding:16px}
+.face{width:42px;height:42px;background:rgb(255 255 255/.2);font-weight:600;font-size:18px;overflow:hidden}
+.face canvas{width:100%;height:100%;object-fit:cover}
+.names{flex:1;min-width:0}
+.title{font-size:16px;font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+.state{font-size:13px}
+.state::before{content:"";display:inline-block;width:8px;height:8px;margin-inline-end:6px;border-radius:50%;background:#4ade80}
+.state:not([data-state=seconds])::before{background:#facc15}
+header button{width:36px;height:36px}
+header :focus-visible{outline-color:var(--on)}
+.log{flex:1;min-height:0;overflow-y:auto;overscroll-behavior:contain;outline-offset:-3px}
+.list{display:flex;flex-direction:column;padding:16px;min-height:100%}
+.message{max-width:86%;align-self:flex-start;margin-top:12px}
+:is(.mine+.mine,.theirs+.theirs){margin-top:3px}
+.mine{align-self:flex-end;animation:rise .25s ease-out}
+.bubble{padding:10px 14px;border:1px solid var(--line);border-radius:18px;background:var(--card);overflow-wrap:anywhere;white-space:pre-wrap}
+.theirs .bubble{border-end-start-radius:5px}
+.mine .bubble{border-end-end-radius:5px}
+.waiting .bubble{opacity:.65}
+.meta{font-size:12px;color:var(--soft);padding:4px 6px 0}
+.mine .meta{text-align:end}
+:is(.mine:has(+.mine),.theirs:has(+.theirs)):not(.failed) .meta{display:none}
+.failed .meta{color:var(--bad)}
+.failed .meta button,.sure button{font-weight:600;text-decoration:underline;padding:2px 4px}
+.text :is(p,ul,ol,pre,blockquote,hr){margin:0}.text :is(div,p,ul,ol,pre,blockquote,hr)+*{margin-top:8px}
+.text :is(ul,ol){padding-inline-start:20px}
+.text a{color:var(--link)}
+.mine .text a{color:inherit}
+strong,th,.heading{font-weight:600}
+code,pre{font:.88em/1.5 ui-monospace,monospace;background:var(--code);border-radius:6px}
+code{padding:1px 5px}pre{padding:10px 12px;overflow-x:auto;white-space:pre}
+blockquote{border-inline-start:3px solid var(--line);padding-inline-start:10px;color:var(--soft)}
+hr{border:0;border-top:1px solid var(--line);width:100%}
+.wide{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:5px 9px;white-space:normal;overflow-wrap:normal}
+th:not([align]){text-align:start}
+.chips{display:flex;flex-wrap:wrap;gap:8px;margin-top:14px}
+.chips button,.more{border:1px solid var(--line);background:var(--card);color:var(--link);border-radius:18px;padding:7px 14px;font-size:14px;font-weight:500;line-height:1.4;text-align:start}
+.typing{display:flex;flex-wrap:wrap;align-items:center;gap:10px;margin-top:12px;color:var(--soft);font-size:13px}
+.dots{display:flex;gap:5px;padding:14px}
+.draft{color:var(--ink);font-size:15px;max-width:86%}
+.draft:empty{display:none}
+.dots i{width:7px;height:7px;border-radius:50%;background:var(--soft);animation:dot 1.2s infinite}
+.dots i:nth-child(2){animation-delay:.2s}.dots i:nth-child(3){animation-delay:.4s}
+.foot{position:relative;background:var(--card);border-top:1px solid var(--line);padding-bottom:env(safe-area-inset-bottom)}
+.more{position:absolute;bottom:100%;left:50%;transform:translate(-50%,-12px)}
+.sure{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;padding:10px 16px;font-size:14px;border-bottom:1px solid var(--line)}
+.sure span{flex:1 1 180px}.sure .yes{color:var(--bad)}
+.composer{display:flex;align-items:flex-end;gap:10px;padding:12px 16px}
+textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border-color:var(--line);border-radius:22px;background:var(--bg)}
+textarea:focus{outline-offset:-2px}
+textarea:placeholder-shown{direction:inherit}
+textarea::placeholder{color:var(--soft);opacity:1}
+.send{width:44px;height:44px}
+.accent{background:var(--a);color:var(--on)}
+.mine .bubble{border-color:transparent}
+.mine.failed .bubble{background:var(--card);color:var(--ink);border-color:var(--bad)}
+.send[aria-disabled=true]{background:var(--code);color:var(--soft);cursor:default}
+@keyframes open{from{opacity:0;transform:translateY(14px) scale(.97)}}
+@keyframes rise{from{opacity:0;transform:translateY(6px)}}
+@keyframes dot{0%,60%,100%{opacity:.35}30%{opacity:1;transform:translateY(-4px)}}
+@media (max-width:480px),(max-height:420px){
+.root:not([data-position=inline]) .panel{inset:auto 0 auto 0;top:var(--top,0);width:100%;height:var(--high,100dvh);border-radius:0;box-shadow:none}
+[data-open]:not([data-position=inline]) .launcher{display:none}}
+@media (prefers-reduced-motion:reduce){*{animation:none!important}}
+@media (forced-colors:active){.root.root{--ink:CanvasText;--soft:CanvasText;--bad:CanvasText;--link:LinkText}.panel,.badge{border:1px solid}}
+@media print{:host{display:none}}
+`;
+
 // --- nodes
 
 /** @param {string} tag @param {Record<string, any>} [facts] @param {...(Node|string)} children @returns {any} */
@@ -370,16 +469,12 @@ class Client {
 
   /** @param {string} block */
   event(block) {
-    /** @type {Record<string, string>} */ const fields = {};
-    for (const line of block.split('\n')) {
-      const colon = line.indexOf(':');
-      if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).trimStart();
-    }
-    if (!fields.event) return;
-    if (fields.id) this.last = fields.id;
-    const data = JSON.parse(fields.data || '{}');
-    this.tell(fields.event, data);
-    if (fields.event !== 'reset') this.share(fields.event, data);
+    const { event, id, data } = Object.fromEntries(block.split('\n').map((line) => line.split(/: ?(.*)/)));
+    if (!event) return;
+    this.last = id;
+    const facts = JSON.parse(data);
+    this.tell(event, facts);
+    if (event !== 'reset') this.share(event, facts);
   }
 
   /** Have the conversation deleted and begin another one. */
@@ -394,101 +489,6 @@ class Client {
 }
 
 // --- the element
-
-const STYLE = `
-:host{display:block;--a:var(--sensay-color,#4f46e5);--on:var(--sensay-on-color,#fff);--r:var(--sensay-radius,20px);--gap:var(--sensay-gap,20px);
---bg:#f7f7fb;--card:#fff;--ink:#1c1d26;--soft:#5d6272;--line:#e5e6ee;--code:#eeeff5;--bad:#c4281c}
-:host([hidden]),[hidden]{display:none!important}
-.root{all:initial;--link:var(--a);display:block;font:15px/1.5 var(--sensay-font,system-ui,sans-serif);color:var(--ink);text-align:start;color-scheme:light}
-.root[data-dark]{--bg:#14151b;--card:#20222b;--ink:#eeeef4;--soft:#a3a7b7;--line:#30333f;--code:#2a2d38;--bad:#ff8f85;--link:#b3b5ff;color-scheme:dark}
-*,*::before{box-sizing:border-box}
-button,textarea{font:inherit;color:inherit;margin:0;border:1px solid transparent;background:none}
-button{cursor:pointer;padding:0}
-:focus{outline:none}
-:focus-visible{outline:2px solid var(--link);outline-offset:2px}
-svg{width:20px;height:20px;fill:none;stroke:currentColor;stroke-width:2;stroke-linecap:round;stroke-linejoin:round}
-.sr{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
-.launcher,.face,.send,header button{display:grid;place-items:center;flex:none;border-radius:50%}
-.launcher,.panel{position:fixed;z-index:var(--sensay-z,2147483000);box-shadow:0 0 0 1px rgb(20 20 60/.06),0 8px 24px rgb(20 20 60/.12),0 24px 72px rgb(20 20 60/.22)}
-.launcher{width:60px;height:60px}
-.launcher svg{width:28px;height:28px}
-[data-open] .chat,.root:not([data-open]) .down{display:none}
-.badge{position:absolute;top:-3px;inset-inline-end:-3px;min-width:22px;padding:0 6px;border-radius:11px;background:#c4281c;color:#fff;font-size:12px;font-weight:600;line-height:22px}
-.panel{display:flex;flex-direction:column;width:min(var(--sensay-width,392px),calc(100vw - 2*var(--gap)));height:min(var(--sensay-height,640px),calc(100dvh - 2*var(--gap) - 76px));
-border-radius:var(--r);overflow:hidden;background:var(--bg);animation:open .25s ease-out}
-[data-dark] .panel{box-shadow:0 0 0 1px var(--line)}
-[data-position^=bottom] .launcher{bottom:var(--gap)}[data-position^=top] .launcher{top:var(--gap)}
-[data-position$=right] :is(.launcher,.panel){right:var(--gap)}[data-position$=left] :is(.launcher,.panel){left:var(--gap)}
-[data-position^=bottom] .panel{bottom:calc(var(--gap) + 76px)}
-[data-position^=top] .panel{top:calc(var(--gap) + 76px)}
-[data-position=inline] .panel{position:static;width:100%;height:var(--sensay-height,600px);animation:none;box-shadow:0 0 0 1px var(--line)}
-[data-position=page] .panel{inset:0;width:100%;height:100dvh;border-radius:0;animation:none}
-[data-position=page] :is(header,.list,.composer,.sure){padding-inline:max(16px,calc(50vw - 370px))}
-header{display:flex;align-items:center;gap:12px;padding:16px}
-.face{width:42px;height:42px;background:rgb(255 255 255/.2);font-weight:600;font-size:18px;overflow:hidden}
-.face canvas{width:100%;height:100%;object-fit:cover}
-.names{flex:1;min-width:0}
-.title{font-size:16px;font-weight:600;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.state{font-size:13px}
-.state::before{content:"";display:inline-block;width:8px;height:8px;margin-inline-end:6px;border-radius:50%;background:#4ade80}
-.state:not([data-state=seconds])::before{background:#facc15}
-header button{width:36px;height:36px}
-header :focus-visible{outline-color:var(--on)}
-.log{flex:1;min-height:0;overflow-y:auto;overscroll-behavior:contain;outline-offset:-3px}
-.list{display:flex;flex-direction:column;padding:16px;min-height:100%}
-.message{max-width:86%;align-self:flex-start;margin-top:12px;animation:rise .25s ease-out}
-:is(.mine+.mine,.theirs+.theirs){margin-top:3px}
-.mine{align-self:flex-end}
-.bubble{padding:10px 14px;border:1px solid var(--line);border-radius:18px;background:var(--card);overflow-wrap:anywhere;white-space:pre-wrap}
-.theirs .bubble{border-end-start-radius:5px}
-.mine .bubble{border-end-end-radius:5px}
-.waiting .bubble{opacity:.65}
-.meta{font-size:12px;color:var(--soft);padding:4px 6px 0}
-.mine .meta{text-align:end}
-:is(.mine:has(+.mine),.theirs:has(+.theirs)):not(.failed) .meta{display:none}
-.failed .meta{color:var(--bad)}
-.failed .meta button,.sure button{font-weight:600;text-decoration:underline;padding:2px 4px}
-.text :is(p,ul,ol,pre,blockquote,hr){margin:0}.text :is(div,p,ul,ol,pre,blockquote,hr)+*{margin-top:8px}
-.text :is(ul,ol){padding-inline-start:20px}
-.text a{color:var(--link)}
-.mine .text a{color:inherit}
-strong,th,.heading{font-weight:600}
-code,pre{font:.88em/1.5 ui-monospace,monospace;background:var(--code);border-radius:6px}
-code{padding:1px 5px}pre{padding:10px 12px;overflow-x:auto;white-space:pre}
-blockquote{border-inline-start:3px solid var(--line);padding-inline-start:10px;color:var(--soft)}
-hr{border:0;border-top:1px solid var(--line);width:100%}
-.wide{overflow-x:auto}table{border-collapse:collapse}th,td{border:1px solid var(--line);padding:5px 9px;white-space:normal;overflow-wrap:normal}
-th:not([align]){text-align:start}
-.chips{display:flex;flex-wrap:wrap;gap:8px;margin-top:14px}
-.chips button,.more{border:1px solid var(--line);background:var(--card);color:var(--link);border-radius:18px;padding:7px 14px;font-size:14px;font-weight:500;line-height:1.4;text-align:start}
-.typing{display:flex;align-items:center;gap:10px;margin-top:12px;color:var(--soft);font-size:13px}
-.dots{display:flex;gap:5px;padding:14px}
-.dots i{width:7px;height:7px;border-radius:50%;background:var(--soft);animation:dot 1.2s infinite}
-.dots i:nth-child(2){animation-delay:.2s}.dots i:nth-child(3){animation-delay:.4s}
-.foot{position:relative;background:var(--card);border-top:1px solid var(--line);padding-bottom:env(safe-area-inset-bottom)}
-.more{position:absolute;bottom:100%;left:50%;transform:translate(-50%,-12px)}
-.sure{display:flex;flex-wrap:wrap;gap:4px 10px;align-items:center;padding:10px 16px;font-size:14px;border-bottom:1px solid var(--line)}
-.sure span{flex:1 1 180px}.sure .yes{color:var(--bad)}
-.composer{display:flex;align-items:flex-end;gap:10px;padding:12px 16px}
-textarea{flex:1;min-width:0;resize:none;font-size:16px;line-height:1.4;max-height:132px;height:44px;padding:10px 16px;border-color:var(--line);border-radius:22px;background:var(--bg)}
-textarea:focus{outline-offset:-2px}
-textarea:placeholder-shown{direction:inherit}
-textarea::placeholder{color:var(--soft);opacity:1}
-.send{width:44px;height:44px}
-.accent{background:var(--a);color:var(--on)}
-.mine .bubble{border-color:transparent}
-.mine.failed .bubble{background:var(--card);color:var(--ink);border-color:var(--bad)}
-.send[aria-disabled=true]{background:var(--code);color:var(--soft);cursor:default}
-@keyframes open{from{opacity:0;transform:translateY(14px) scale(.97)}}
-@keyframes rise{from{opacity:0;transform:translateY(6px)}}
-@keyframes dot{0%,60%,100%{opacity:.35}30%{opacity:1;transform:translateY(-4px)}}
-@media (max-width:480px),(max-height:420px){
-.root:not([data-position=inline]) .panel{inset:auto 0 auto 0;top:var(--top,0);width:100%;height:var(--high,100dvh);border-radius:0;box-shadow:none}
-[data-open]:not([data-position=inline]) .launcher{display:none}}
-@media (prefers-reduced-motion:reduce){*{animation:none!important}}
-@media (forced-colors:active){.root.root{--ink:CanvasText;--soft:CanvasText;--bad:CanvasText;--link:LinkText}.panel,.badge{border:1px solid}}
-@media print{:host{display:none}}
-`;
 
 class SensayChat extends HTMLElement {
   constructor() {
@@ -609,7 +609,7 @@ class SensayChat extends HTMLElement {
     this.heading = h('div', { id: 'title', class: 'title', role: 'heading' });
     this.state = h('div', { class: 'state', 'data-state': 'seconds' });
     this.closer = button('closer', 'close', () => this.close(), icon('close', ICONS.close));
-    this.dots = h('div', { class: 'typing', hidden: true, 'aria-hidden': 'true' }, h('span', { class: 'bubble dots' }, h('i'), h('i'), h('i')), h('span'));
+    this.dots = h('div', { class: 'typing', hidden: true, 'aria-hidden': 'true' }, h('span', { class: 'bubble draft', dir: 'auto' }), h('span', { class: 'bubble dots' }, h('i'), h('i'), h('i')), h('span'));
     this.list = h('div', { class: 'list' }, this.dots);
     this.log = named(h('div', { class: 'log', role: 'log', tabindex: 0, 'aria-live': 'off', scroll: () => this.followed() }, this.list), 'log');
     this.more = button('more', 'more', () => this.follow(true));
@@ -777,7 +777,7 @@ class SensayChat extends HTMLElement {
 
   /** @param {string} what @param {any} data */
   hear(what, data) {
-    if (['message', 'sent', 'failed'].includes(what)) /** @type {any} */ (this)[what](data);
+    if (['message', 'delta', 'sent', 'failed'].includes(what)) /** @type {any} */ (this)[what](data);
     else if (what === 'typing') this.typing(6000);
     else if (what === 'queued') this.typing(20000, this.say('queued') + (data.seconds > 0 ? ` · ${Math.ceil(data.seconds)} s` : ''));
     else if (what === 'reset') this.clear();
@@ -856,6 +856,16 @@ class SensayChat extends HTMLElement {
     this.emit('error', { detail });
   }
 
+  /** An answer that is being written, as far as it is; its message takes its place. Who listens hears only that one.
+   * @param {{id: string, text: string}} piece */
+  delta({ id, text }) {
+    if (this.shown.has(id)) return;
+    this.typing(8000);
+    this.dots.firstChild.textContent = text;
+    this.dots.lastChild.textContent = '';
+    this.follow(false);
+  }
+
   /** @param {number} time @param {string} [note] */
   typing(time, note = '') {
     clearTimeout(this.timer);
@@ -865,7 +875,7 @@ class SensayChat extends HTMLElement {
     if (note || begins || !time) this.dots.lastChild.textContent = note;
     if (begins) { this.spoken.textContent = note || this.say('answering'); this.follow(false); }
     if (time) this.timer = setTimeout(() => this.typing(0), time);
-    else this.spoken.textContent = '';
+    else this.spoken.textContent = this.dots.firstChild.textContent = '';
   }
 
   /** The conversation is gone: what was not sent yet stays. */
