@@ -14,6 +14,9 @@ from gateway.messages import Address, Channel, ConversationKey, Turn, delivery_i
 from gateway.pipeline.drafting import Drafting
 from gateway.ports import Clock, ShowsDraft, ShowsTyping
 
+PATIENCE = 0.7
+"""Seconds without an answer from which typing is shown. A fast answer needs none: it would cost a request of its own,
+and a place in the platform's limits that the answer wants."""
 LONGEST = 300.0
 """Seconds after which typing stops whatever happens."""
 
@@ -82,6 +85,7 @@ class Presence:
     async def _show(self, key: ConversationKey, waiting: _Waiting) -> None:
         channel = Channel(bot=key.bot, platform=key.platform)
         until = self._clock.monotonic() + LONGEST
+        await self._clock.sleep(PATIENCE)
         while waiting.ids and self._clock.monotonic() < until:
             adapter = self._channels.get(channel)
             if adapter is not None:

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.messages import Channel
-from gateway.pipeline.presence import LONGEST
+from gateway.pipeline.presence import LONGEST, PATIENCE
 from tests.fakes import FakeAdapter
 from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
@@ -30,20 +30,33 @@ async def test_typing_repeats_while_a_message_waits_and_ends_with_its_answer(
         await quiet()
         await works.passes(60.0)
 
-    assert during == 3, "at once, after 4 and after 8 seconds"
+    assert during == 3, "after 0.7, 4.7 and 8.7 seconds"
     assert len(adapter.shown) == during
 
 
 async def test_typing_begins_before_the_message_is_asked(works: Works, adapter: FakeAdapter):
     await works.hears()
+    await works.passes(PATIENCE)
 
     assert adapter.shown == ["c1"]
+
+
+async def test_a_fast_answer_is_not_announced(works: Works, adapter: FakeAdapter):
+    works.completions.gate.clear()
+    async with works.dispatching():
+        await works.hears()
+        await works.passes(PATIENCE - 0.1)
+        works.completions.gate.set()
+        await quiet()
+        await works.passes(60.0)
+
+    assert adapter.shown == []
 
 
 async def test_a_conversation_with_several_messages_types_once_at_a_time(works: Works, adapter: FakeAdapter):
     await works.hears("one")
     await works.hears("two")
-    await works.passes(4.0)
+    await works.passes(PATIENCE + 4.0)
 
     assert len(adapter.shown) == 2
 
@@ -92,7 +105,7 @@ async def test_typing_ends_with_an_expired_message():
 
 async def test_typing_stops_at_the_deadline_whatever_happens(works: Works, adapter: FakeAdapter):
     await works.hears()
-    await works.passes(LONGEST)
+    await works.passes(LONGEST + adapter.typing_every)
     shown = len(adapter.shown)
     await works.passes(LONGEST)
 
@@ -105,6 +118,7 @@ async def test_a_later_message_types_again_after_the_deadline(works: Works, adap
     await works.passes(LONGEST + 10.0)
     shown = len(adapter.shown)
     await works.hears()
+    await works.passes(PATIENCE)
 
     assert len(adapter.shown) == shown + 1
 
@@ -112,7 +126,7 @@ async def test_a_later_message_types_again_after_the_deadline(works: Works, adap
 async def test_typing_that_fails_is_tried_again_and_disturbs_nothing(works: Works, adapter: FakeAdapter):
     adapter.typing_error = ZeroDivisionError()
     await works.hears()
-    await works.passes(4.0)
+    await works.passes(PATIENCE + 4.0)
     async with works.running():
         await works.passes(1.0)
 
