@@ -6,6 +6,7 @@ Pure but for `Endpoint`. Whether a callback is tried again, and when, is decided
 from __future__ import annotations
 
 import email.utils
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Self
 from urllib.parse import urlsplit
@@ -90,12 +91,12 @@ def guard(url: str, allow: Sequence[str]) -> Guard:
 
 
 class Endpoint:
-    """The configured URL, open while the channel runs."""
+    """The configured URL, open while the channel runs. `tls` says whom to trust; None: whom the system trusts."""
 
-    def __init__(self, url: str, allow: Sequence[str]) -> None:
+    def __init__(self, url: str, allow: Sequence[str], tls: ssl.SSLContext | None = None) -> None:
         self._url = url
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(socket_factory=guard(url, allow), limit=0),
+            connector=aiohttp.TCPConnector(socket_factory=guard(url, allow), limit=0, ssl=tls or True),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "Sensay-Gateway"},
             timeout=aiohttp.ClientTimeout(total=TIMEOUT),

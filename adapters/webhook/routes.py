@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Mapping
 
 from aiohttp import web
+from msgspec import structs
 
 from adapters.http import Problem, answer, answering, read_body
 from adapters.webhook import render, signing
@@ -37,7 +38,7 @@ class Hooks:
     async def ask(self, request: web.Request) -> web.Response:
         """Journal the question and answer 202, or hold the request as long as the caller prefers.
 
-        A repeated `webhook-id` is told at once how the first one stands.
+        A repeated `webhook-id` is told at once how the first one stands, and while it is open in the same bytes.
         """
         host, body = await self._verified(request)
         now = host.clock.now()
@@ -45,19 +46,19 @@ class Hooks:
         (accepted,) = await host.accept(question)
         if accepted.outcome == "mismatch":
             raise Problem(422, "This webhook-id came before with another body.")
-        life = Life(
+        is_new = accepted.outcome == "accepted"
+        wait = wait_preferred(request.headers.getall("Prefer", [])) if is_new else 0
+        if wait:
+            await wait_ended(host, accepted.id, wait, self._stopping)
+        life = await host.message(accepted.id) or Life(
             id=accepted.id,
             organization="",
             key=question.key,
             status=render.status_after(accepted.outcome),
             accepted_at=now,
         )
-        is_new = accepted.outcome == "accepted"
-        wait = wait_preferred(request.headers.getall("Prefer", [])) if is_new else 0
-        if wait:
-            await wait_ended(host, accepted.id, wait, self._stopping)
-        if wait or not is_new:
-            life = await host.message(accepted.id) or life
+        if render.is_open(life) or (is_new and not wait):
+            life = structs.replace(life, status="queued")  # the same 202 whenever it comes again
         return self._answer(host, life, {"Preference-Applied": f"wait={wait}"} if wait else None)
 
     async def look(self, request: web.Request) -> web.Response:

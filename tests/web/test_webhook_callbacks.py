@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import formatdate
 from ipaddress import ip_address
@@ -13,7 +16,9 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import trustme
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from standardwebhooks.webhooks import Webhook
 
 from adapters.webhook import callback, signing
@@ -433,6 +438,81 @@ async def test_what_is_not_http_is_an_unknown_outcome(answer: bytes):
 
     assert "hush-hush" not in str(raised.value)
     assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)
+
+
+@dataclass
+class Secure:
+    """A customer's server with a certificate of `authority`; `names` are what callers asked it for, `hosts` whom."""
+
+    authority: trustme.CA
+    port: int
+    names: list[str | None]
+    hosts: list[str]
+
+    def endpoint(self, authority: trustme.CA | None = None, name: str = "localhost") -> Endpoint:
+        """An endpoint of somebody who trusts this authority, else whom the system trusts."""
+        tls = None
+        if authority is not None:
+            authority.configure_trust(tls := ssl.create_default_context())
+        return Endpoint(f"https://{name}:{self.port}/answers?token=hush-hush", LOOPBACK, tls)
+
+
+@asynccontextmanager
+async def secure(certified: str) -> AsyncIterator[Secure]:
+    """`localhost` with a certificate in this name."""
+    authority = trustme.CA()
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(certified).configure_cert(tls)
+    made = Secure(authority, 0, [], [])
+    tls.sni_callback = lambda _, name, __: made.names.append(name)
+
+    async def take(request: web.Request) -> web.Response:
+        made.hosts.append(request.host)
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/answers", take)
+    server = TestServer(app, scheme="https")
+    await server.start_server(ssl=tls)
+    made.port = server.port or 0
+    yield made
+    await server.close()
+
+
+async def test_a_callback_over_tls_asks_the_checked_address_for_the_name_in_the_url():
+    async with secure("localhost") as server, server.endpoint(server.authority) as endpoint:
+        answer = await endpoint.post(b"{}", {})
+
+    assert answer == (204, None)
+    assert server.names == ["localhost"]
+    assert server.hosts == [f"localhost:{server.port}"]
+
+
+@pytest.mark.parametrize(
+    ("certified", "trusted"), [("other.example", True), ("localhost", False)], ids=["name", "authority"]
+)
+async def test_a_certificate_that_does_not_vouch_for_the_endpoint_ends_the_call(
+    certified: str, *, trusted: bool
+):
+    async with (
+        secure(certified) as server,
+        server.endpoint(server.authority if trusted else None) as endpoint,
+    ):
+        with pytest.raises(Transient, match="certificate verify failed") as raised:
+            await endpoint.post(b"{}", {})
+
+    assert "hush-hush" not in str(raised.value)
+    assert server.hosts == [], "it was told nothing"
+
+
+async def test_tls_is_no_way_past_the_guard():
+    async with secure("localhost") as server:
+        server.authority.configure_trust(tls := ssl.create_default_context())
+        async with Endpoint(f"https://localhost:{server.port}/answers", (), tls) as endpoint:
+            with pytest.raises(Transient, match="not a public address"):
+                await endpoint.post(b"{}", {})
+
+    assert server.names == []
 
 
 async def test_an_endpoint_that_is_down_is_tried_again(world: World):
