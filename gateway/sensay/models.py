@@ -65,11 +65,12 @@ class Replica(Wire, frozen=True, rename="camel"):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What an error says of itself, in either documented shape. The message is left out: it may quote the user."""
+    """What an error says of itself, in either documented shape. `message` may quote the user: only for who asked."""
 
     code: str | None = None
     request_id: str | None = None
     fingerprint: str | None = None
+    message: str | None = None
 
     @classmethod
     def read(cls, body: bytes, header_id: str | None) -> Problem:
@@ -84,6 +85,7 @@ class Problem(msgspec.Struct, frozen=True):
             code=_text(said, "error_code", "code"),
             request_id=_text(said, "request_id", "requestID") or header_id,
             fingerprint=_text(said, "fingerprint"),
+            message=_text(said, "error", "message"),
         )
 
 
