@@ -4,105 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
+from aiohttp import ClientSession
 
-from adapters.webhook import platform, signing
+from adapters.webhook import signing
 from gateway.errors import Transient
-from gateway.settings import Settings
-from gateway.settings.models import WebhookSettings
-from tests.web.webhook_host import NOW, OTHER_SECRET, SECRET, Caller, FakeFleet, FakeHost
-
-HELLO: dict[str, Any] = {"user": {"id": "7"}, "text": "Hello"}
-
-
-async def until(condition, within: float = 30.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0)  # the deadline is above
-
-
-class World:
-    """One platform with a bot, served on a port."""
-
-    def __init__(self, base_url: str | None = None) -> None:
-        self.host = FakeHost()
-        self.fleet = FakeFleet()
-        settings = Settings.model_validate({"server": {"public": {"base_url": base_url}}})
-        self.platform = platform(settings)
-        self._running: list[asyncio.Task[None]] = []
-
-    async def start_bot(self, name: str, *secrets: str, host: FakeHost | None = None) -> None:
-        host = host or FakeHost(name, self.host.clock)
-        adapter = self.platform.adapter(name, WebhookSettings(secret=list(secrets)))
-        self.fleet.channels[name, "webhook"] = (adapter, host)
-        self._running.append(asyncio.create_task(adapter.run(host)))
-        await until(lambda: host.identity is not None)
-
-    async def serve(self) -> str:
-        app = web.Application(client_max_size=2**20)
-        app.add_routes(self.platform.routes(self.fleet))
-        self.server = TestServer(app)
-        await self.server.start_server()
-        return str(self.server.make_url("/"))
-
-    async def stop(self) -> None:
-        await self.platform.close()
-        await self.server.close()
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
-    await made.start_bot("support", SECRET, host=made.host)
-    made.url = await made.serve()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
-async def session(world: World) -> AsyncIterator[ClientSession]:
-    async with ClientSession(world.url) as made:
-        yield made
-
-
-@pytest.fixture
-def caller(world: World, session: ClientSession) -> Caller:
-    return Caller(session, world.host.clock)
-
+from tests.web.webhook_host import (
+    HELLO,
+    NOW,
+    OTHER_SECRET,
+    SECRET,
+    Caller,
+    FakeHost,
+    Hooks,
+    serving,
+    until,
+)
 
 # --- asking ---
 
 
-async def test_without_a_preference_a_question_is_taken_at_once(world: World, caller: Caller):
+async def test_without_a_preference_a_question_is_taken_at_once(hooks: Hooks, caller: Caller):
     response = await caller.post(HELLO)
 
     told = await response.json()
     assert response.status == 202
     assert tuple(told[k] for k in ("id", "status", "text", "content")) == ("acme-1", "queued", None, None)
     assert told["status_url"] == "/v1/hooks/support/messages/acme-1"
-    assert [said.text for said in world.host.accepted] == ["Hello"]
+    assert [said.text for said in hooks.host.accepted] == ["Hello"]
     assert "Preference-Applied" not in response.headers
 
 
-async def test_a_preference_of_zero_is_taken_at_once(world: World, caller: Caller):
+async def test_a_preference_of_zero_is_taken_at_once(hooks: Hooks, caller: Caller):
     response = await caller.post(HELLO, Prefer="wait=0")
 
     assert response.status == 202
-    assert world.host.clock.sleepers == []
+    assert hooks.host.clock.sleepers == []
 
 
-async def test_an_answer_within_the_preferred_wait_comes_with_the_response(world: World, caller: Caller):
+async def test_an_answer_within_the_preferred_wait_comes_with_the_response(hooks: Hooks, caller: Caller):
     asking = asyncio.create_task(caller.post(HELLO, Prefer="wait=25"))
-    await until(lambda: world.host.watched == 1)
-    world.host.end("acme-1", "Good *day*.")
+    await until(lambda: hooks.host.watched == 1)
+    hooks.host.end("acme-1", "Good *day*.")
 
     response = await asking
     told = await response.json()
@@ -112,15 +57,15 @@ async def test_an_answer_within_the_preferred_wait_comes_with_the_response(world
     assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_an_answer_that_was_there_before_we_looked_is_not_waited_for(world: World, caller: Caller):
-    accept = world.host.accept
+async def test_an_answer_that_was_there_before_we_looked_is_not_waited_for(hooks: Hooks, caller: Caller):
+    accept = hooks.host.accept
 
     async def answered_at_once(*arrivals):
         outcomes = await accept(*arrivals)
-        world.host.end("acme-1", "Quick.")
+        hooks.host.end("acme-1", "Quick.")
         return outcomes
 
-    world.host.accept = answered_at_once
+    hooks.host.accept = answered_at_once
 
     response = await caller.post(HELLO, Prefer="wait=25")
 
@@ -129,46 +74,46 @@ async def test_an_answer_that_was_there_before_we_looked_is_not_waited_for(world
 
 @pytest.mark.parametrize(("preferred", "held"), [(10, 10), (3600, 55)])
 async def test_a_wait_that_is_over_gives_the_status_to_ask_for(
-    world: World, caller: Caller, preferred: int, held: int
+    hooks: Hooks, caller: Caller, preferred: int, held: int
 ):
     asking = asyncio.create_task(caller.post(HELLO, Prefer=f"wait={preferred}"))
-    await until(lambda: world.host.clock.sleepers)
-    assert [NOW + held] == [due for due, _ in world.host.clock.sleepers]
-    world.host.clock.advance(held)
+    await until(lambda: hooks.host.clock.sleepers)
+    assert [NOW + held] == [due for due, _ in hooks.host.clock.sleepers]
+    hooks.host.clock.advance(held)
 
     response = await asking
     assert (202, f"wait={held}") == (response.status, response.headers["Preference-Applied"])
     assert (await response.json())["status"] == "queued"
-    assert world.host.watched == 0
+    assert hooks.host.watched == 0
 
 
-async def test_a_wake_up_before_the_end_does_not_end_the_wait(world: World, caller: Caller):
+async def test_a_wake_up_before_the_end_does_not_end_the_wait(hooks: Hooks, caller: Caller):
     asking = asyncio.create_task(caller.post(HELLO, Prefer="wait=25"))
-    await until(lambda: world.host.watched == 1)
-    world.host.end("acme-1", status="asking")
-    await until(lambda: all(queue.empty() for queue in world.host._watches["message/acme-1"]))
-    world.host.end("acme-1", "Now.")
+    await until(lambda: hooks.host.watched == 1)
+    hooks.host.end("acme-1", status="asking")
+    await until(lambda: all(queue.empty() for queue in hooks.host._watches["message/acme-1"]))
+    hooks.host.end("acme-1", "Now.")
 
     assert (await (await asking).json())["text"] == "Now."
 
 
-async def test_a_caller_that_leaves_loses_nothing(world: World, caller: Caller):
+async def test_a_caller_that_leaves_loses_nothing(hooks: Hooks, caller: Caller):
     asking = asyncio.create_task(caller.post(HELLO, Prefer="wait=25"))
-    await until(lambda: world.host.watched == 1)
+    await until(lambda: hooks.host.watched == 1)
     asking.cancel()
-    world.host.end("acme-1", "Still here.")
+    hooks.host.end("acme-1", "Still here.")
 
     response = await caller.get("acme-1")
     assert (response.status, (await response.json())["text"]) == (200, "Still here.")
     repeated = await caller.post(HELLO)
     assert (repeated.status, (await repeated.json())["text"]) == (200, "Still here.")
-    await until(lambda: world.host.watched == 0)
+    await until(lambda: hooks.host.watched == 0)
 
 
-async def test_closing_lets_every_waiting_caller_go_with_202(world: World, caller: Caller):
+async def test_closing_lets_every_waiting_caller_go_with_202(hooks: Hooks, caller: Caller):
     asking = [asyncio.create_task(caller.post(HELLO, f"msg_{n}", Prefer="wait=55")) for n in range(3)]
-    await until(lambda: world.host.watched == 3)
-    await world.platform.close()
+    await until(lambda: hooks.host.watched == 3)
+    await hooks.platform.close()
 
     assert [response.status for response in await asyncio.gather(*asking)] == [202, 202, 202]
 
@@ -183,17 +128,17 @@ async def test_closing_lets_every_waiting_caller_go_with_202(world: World, calle
 )
 @pytest.mark.parametrize("kept", [True, False])
 async def test_a_question_that_is_refused_has_its_fixed_text_at_once(
-    world: World, caller: Caller, outcome: str, status: str, text: str, kept: bool
+    hooks: Hooks, caller: Caller, outcome: str, status: str, text: str, kept: bool
 ):
-    world.host.next_outcome = outcome
+    hooks.host.next_outcome = outcome
     if not kept:
-        world.host.lives = Forgetful()
+        hooks.host.lives = Forgetful()
 
     response = await caller.post(HELLO, Prefer="wait=25")
 
     told = await response.json()
     assert (200, status, text) == (response.status, told["status"], told["text"])
-    assert world.host.clock.sleepers == []
+    assert hooks.host.clock.sleepers == []
 
 
 class Forgetful(dict):
@@ -206,35 +151,35 @@ class Forgetful(dict):
 # --- asking again ---
 
 
-async def test_a_repeated_id_gets_the_first_answer(world: World, caller: Caller):
+async def test_a_repeated_id_gets_the_first_answer(hooks: Hooks, caller: Caller):
     first = await (await caller.post(HELLO)).read()
-    world.host.clock.advance(7.25)
-    world.host.end("acme-1", status="asking")
+    hooks.host.clock.advance(7.25)
+    hooks.host.end("acme-1", status="asking")
     open_again = await caller.post(HELLO, Prefer="wait=25")
-    world.host.end("acme-1", "Done.")
+    hooks.host.end("acme-1", "Done.")
     ended_again = await caller.post(HELLO)
 
     assert (202, first) == (open_again.status, await open_again.read()), "to the byte"
     assert (ended_again.status, (await ended_again.json())["text"]) == (200, "Done.")
-    assert len(world.host.accepted) == 1
+    assert len(hooks.host.accepted) == 1
 
 
-async def test_a_repeated_id_with_another_body_is_refused(world: World, caller: Caller):
+async def test_a_repeated_id_with_another_body_is_refused(hooks: Hooks, caller: Caller):
     await caller.post(HELLO)
 
     response = await caller.post({**HELLO, "text": "Other"})
 
     assert response.status == 422
-    assert len(world.host.accepted) == 1
+    assert len(hooks.host.accepted) == 1
 
 
 # --- looking ---
 
 
-async def test_a_status_is_open_until_it_is_final(world: World, caller: Caller):
+async def test_a_status_is_open_until_it_is_final(hooks: Hooks, caller: Caller):
     await caller.post(HELLO)
     waiting = await caller.get("acme-1")
-    world.host.end("acme-1", "Sorry.", status="failed", purpose="error", turn="t1")
+    hooks.host.end("acme-1", "Sorry.", status="failed", purpose="error", turn="t1")
     ended = await caller.get("acme-1")
 
     assert (waiting.status, (await waiting.json())["status"]) == (202, "queued")
@@ -258,22 +203,22 @@ async def test_an_unknown_message_is_not_found(caller: Caller):
     assert (await caller.get("acme-9")).status == 404
 
 
-async def test_another_bots_message_is_not_found(world: World, session: ClientSession, caller: Caller):
+async def test_another_bots_message_is_not_found(hooks: Hooks, caller: Caller):
     await caller.post(HELLO)
-    other = FakeHost("other", world.host.clock)
-    other.lives = world.host.lives
-    await world.start_bot("other", OTHER_SECRET, host=other)
-    stranger = Caller(session, world.host.clock, OTHER_SECRET)
+    other = FakeHost("other", hooks.host.clock)
+    other.lives = hooks.host.lives
+    await hooks.start_bot("other", OTHER_SECRET, host=other)
+    stranger = caller.with_secret(OTHER_SECRET)
 
     assert (await stranger.get("acme-1", bot="other")).status == 404
     assert (await stranger.get("acme-1", bot="support")).status == 401
 
 
-async def test_another_platforms_message_is_not_found(world: World, caller: Caller):
+async def test_another_platforms_message_is_not_found(hooks: Hooks, caller: Caller):
     await caller.post(HELLO)
-    life = world.host.lives["acme-1"]
+    life = hooks.host.lives["acme-1"]
     key = type(life.key)(bot="support", platform="web", chat="c1")
-    world.host.lives["acme-1"] = type(life)(
+    hooks.host.lives["acme-1"] = type(life)(
         id="acme-1", organization="acme", key=key, status="answered", accepted_at=NOW
     )
 
@@ -283,7 +228,7 @@ async def test_another_platforms_message_is_not_found(world: World, caller: Call
 # --- refusals ---
 
 
-async def test_whatever_is_wrong_with_a_signature_has_one_answer(world: World, caller: Caller):
+async def test_whatever_is_wrong_with_a_signature_has_one_answer(hooks: Hooks, caller: Caller):
     raw = json.dumps(HELLO).encode()
     signed = caller.headers(raw)
     wrong: list[tuple[bytes, Any, str]] = [
@@ -294,7 +239,7 @@ async def test_whatever_is_wrong_with_a_signature_has_one_answer(world: World, c
         (raw, caller.headers(raw, age=-301), "support"),
         (raw + b" ", signed, "support"),
         (raw, [*signed.items(), ("webhook-id", "msg_1")], "support"),
-        (raw, Caller(caller._session, world.host.clock, OTHER_SECRET).headers(raw), "support"),
+        (raw, caller.with_secret(OTHER_SECRET).headers(raw), "support"),
         (raw, signed, "nobody"),
         (b"not json", signed, "support"),
     ]
@@ -309,7 +254,7 @@ async def test_whatever_is_wrong_with_a_signature_has_one_answer(world: World, c
     assert {401} == {status for status, _, _ in bodies}
     assert all(bodies[0] == other for other in bodies)
     assert bodies[0][1] == "application/problem+json"
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
 @pytest.mark.parametrize(
@@ -325,7 +270,7 @@ async def test_whatever_is_wrong_with_a_signature_has_one_answer(world: World, c
     ],
 )
 async def test_a_body_that_cannot_be_taken_is_refused_and_nothing_is_written(
-    world: World, caller: Caller, raw: bytes, status: int
+    hooks: Hooks, caller: Caller, raw: bytes, status: int
 ):
     headers = caller.headers(b"")
     stamp = headers["webhook-timestamp"].encode()
@@ -334,10 +279,10 @@ async def test_a_body_that_cannot_be_taken_is_refused_and_nothing_is_written(
     response = await caller.send(raw, headers)
 
     assert (status, "application/problem+json") == (response.status, response.content_type)
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
-async def test_a_body_of_just_the_limit_is_taken(world: World, caller: Caller):
+async def test_a_body_of_just_the_limit_is_taken(hooks: Hooks, caller: Caller):
     frame = len(json.dumps({**HELLO, "text": ""}))
 
     response = await caller.post({**HELLO, "text": "x" * (16 * 1024 - frame)})
@@ -345,19 +290,19 @@ async def test_a_body_of_just_the_limit_is_taken(world: World, caller: Caller):
     assert response.status == 202
 
 
-async def test_a_large_body_without_a_length_is_refused(world: World, caller: Caller):
+async def test_a_large_body_without_a_length_is_refused(hooks: Hooks, caller: Caller):
     async def chunks():
         for _ in range(17):
             yield b"x" * 1024
 
     assert (await caller.send(chunks(), caller.headers(b""))).status == 413
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
-async def test_a_journal_that_cannot_be_written_is_not_acknowledged(world: World, caller: Caller):
-    world.host.refusal = Transient("disk full", retry_after=3)
+async def test_a_journal_that_cannot_be_written_is_not_acknowledged(hooks: Hooks, caller: Caller):
+    hooks.host.refusal = Transient("disk full", retry_after=3)
     refused = await caller.post(HELLO)
-    world.host.refusal = None
+    hooks.host.refusal = None
     repeated = await caller.post(HELLO)
 
     assert (refused.status, refused.headers["Retry-After"]) == (503, "3")
@@ -368,27 +313,24 @@ async def test_a_journal_that_cannot_be_written_is_not_acknowledged(world: World
 # --- bots ---
 
 
-async def test_both_secrets_are_good_while_they_are_rotated(world: World, session: ClientSession):
-    await world.start_bot("rotating", SECRET, OTHER_SECRET)
-    old, new = (Caller(session, world.host.clock, secret) for secret in (SECRET, OTHER_SECRET))
+async def test_both_secrets_are_good_while_they_are_rotated(hooks: Hooks, caller: Caller):
+    await hooks.start_bot("rotating", SECRET, OTHER_SECRET)
+    old, new = caller, caller.with_secret(OTHER_SECRET)
 
     assert (await old.post(HELLO, "msg_1", bot="rotating")).status == 202
     assert (await new.post(HELLO, "msg_2", bot="rotating")).status == 202
 
 
-async def test_each_verified_request_is_a_sign_of_life(world: World, caller: Caller):
+async def test_each_verified_request_is_a_sign_of_life(hooks: Hooks, caller: Caller):
     await caller.post(HELLO)
     await caller.get("acme-1")
     await caller.get("acme-1", headers={})
 
-    assert world.host.beats == 2
+    assert hooks.host.beats == 2
 
 
 async def test_the_status_url_is_absolute_behind_a_base_url():
-    world = World("https://bots.example.com/")
-    await world.start_bot("support", SECRET, host=world.host)
-    async with ClientSession(await world.serve()) as session:
-        told = await (await Caller(session, world.host.clock).post(HELLO)).json()
-    await world.stop()
+    async with serving("https://bots.example.com/") as hooks, ClientSession(hooks.url) as session:
+        told = await (await Caller(session, hooks.host.clock).post(HELLO)).json()
 
     assert told["status_url"] == "https://bots.example.com/v1/hooks/support/messages/acme-1"

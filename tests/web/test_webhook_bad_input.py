@@ -6,11 +6,9 @@ import asyncio
 import json
 import re
 import string
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession
 from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -20,8 +18,7 @@ from adapters.http import BODY_LIMIT, Problem
 from adapters.webhook import signing
 from adapters.webhook.convert import MAX_WAIT, said, wait_preferred
 from gateway.messages import Said, decode, encode
-from tests.web.test_webhook import HELLO, World
-from tests.web.webhook_host import NOW, SECRET, Caller
+from tests.web.webhook_host import HELLO, NOW, SECRET, Caller, Hooks
 
 KEY = signing.key(SECRET)
 
@@ -173,41 +170,26 @@ def test_a_clock_may_be_five_minutes_off_either_way(skew: int):
 # --- over the wire ---
 
 
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    made = World()
-    await made.start_bot("support", SECRET, host=made.host)
-    made.url = await made.serve()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
-async def caller(world: World) -> AsyncIterator[Caller]:
-    async with ClientSession(world.url) as session:
-        yield Caller(session, world.host.clock)
-
-
-async def test_a_replayed_request_is_the_same_request(world: World, caller: Caller):
+async def test_a_replayed_request_is_the_same_request(hooks: Hooks, caller: Caller):
     raw = json.dumps(HELLO).encode()
     signed = caller.headers(raw)
 
     told = [await (await caller.send(raw, signed)).json() for _ in range(5)]
 
     assert all(told[0] == other for other in told)
-    assert len(world.host.accepted) == 1
+    assert len(hooks.host.accepted) == 1
 
 
-async def test_a_request_that_is_replayed_later_is_refused(world: World, caller: Caller):
+async def test_a_request_that_is_replayed_later_is_refused(hooks: Hooks, caller: Caller):
     raw = json.dumps(HELLO).encode()
     signed = caller.headers(raw)
-    world.host.clock.advance(301)
+    hooks.host.clock.advance(301)
 
     assert (await caller.send(raw, signed)).status == 401
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
-async def test_a_replayed_signature_is_of_no_use_for_another_body_or_id(world: World, caller: Caller):
+async def test_a_replayed_signature_is_of_no_use_for_another_body_or_id(hooks: Hooks, caller: Caller):
     raw = json.dumps(HELLO).encode()
     signed = caller.headers(raw)
     await caller.send(raw, signed)
@@ -216,10 +198,10 @@ async def test_a_replayed_signature_is_of_no_use_for_another_body_or_id(world: W
     renamed = await caller.send(raw, {**signed, "webhook-id": "msg_2"})
 
     assert (other.status, renamed.status) == (401, 401)
-    assert len(world.host.accepted) == 1
+    assert len(hooks.host.accepted) == 1
 
 
-async def test_an_id_cannot_take_the_timestamps_place(world: World, caller: Caller):
+async def test_an_id_cannot_take_the_timestamps_place(hooks: Hooks, caller: Caller):
     """`a.b` + `.` + `c` is `a` + `.` + `b.c`: what is signed is still not a body."""
     raw = json.dumps(HELLO).encode()
     stamp = str(int(NOW))
@@ -229,20 +211,20 @@ async def test_an_id_cannot_take_the_timestamps_place(world: World, caller: Call
     response = await caller.send(f"{stamp}.".encode() + raw, split)
 
     assert response.status == 400
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
 @pytest.mark.parametrize(
     "path",
     ["%00", "%ff", "%ed%a0%80", "..%2f..%2fetc", "a" * 4000, "acme-1%0d%0aX:%20y", "%F0%9F%98%80", "'--"],
 )
-async def test_a_strange_id_is_not_found(world: World, caller: Caller, path: str):
-    url = URL(f"{world.url}v1/hooks/support/messages/{path}", encoded=True)
+async def test_a_strange_id_is_not_found(hooks: Hooks, caller: Caller, path: str):
+    url = URL(f"{hooks.url}v1/hooks/support/messages/{path}", encoded=True)
 
     response = await caller._session.get(url, headers=caller.headers(b"", "look_1"))
 
     assert response.status == 404
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
 def request(caller: Caller, *lines: str, body: bytes | None = None) -> bytes:
@@ -281,26 +263,26 @@ LENGTH = len(json.dumps(HELLO))
     ids=lambda lines: lines[-1][:40],
 )
 async def test_a_request_that_two_servers_could_read_in_two_ways_is_refused(
-    world: World, caller: Caller, lines: tuple[str, ...]
+    hooks: Hooks, caller: Caller, lines: tuple[str, ...]
 ):
-    answers = await told(world, request(caller, *lines) + SMUGGLED)
+    answers = await told(hooks, request(caller, *lines) + SMUGGLED)
 
     assert answers
     assert set(answers) <= {b"400", b"401", b"431"}
-    assert world.host.accepted == []
+    assert hooks.host.accepted == []
 
 
-async def test_a_request_that_can_be_read_in_one_way_is_taken(world: World, caller: Caller):
+async def test_a_request_that_can_be_read_in_one_way_is_taken(hooks: Hooks, caller: Caller):
     """The one above is refused for its lines, not for how it is sent."""
-    answers = await told(world, request(caller, f"Content-Length: {LENGTH}") + SMUGGLED)
+    answers = await told(hooks, request(caller, f"Content-Length: {LENGTH}") + SMUGGLED)
 
     assert answers == [b"202", b"401"]
-    assert len(world.host.accepted) == 1
+    assert len(hooks.host.accepted) == 1
 
 
-async def told(world: World, raw: bytes) -> list[bytes]:
+async def told(hooks: Hooks, raw: bytes) -> list[bytes]:
     """The statuses of what comes back."""
-    reader, writer = await asyncio.open_connection(world.server.host, world.server.port)
+    reader, writer = await asyncio.open_connection(hooks.server.host, hooks.server.port)
     writer.write(raw)
     async with asyncio.timeout(10):
         answered = await _rest(reader)

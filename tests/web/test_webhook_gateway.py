@@ -93,7 +93,7 @@ async def test_an_answer_that_takes_too_long_is_there_to_be_fetched(caller: Call
     response = await caller.post(QUESTION, Prefer="wait=1")
     told = await response.json()
 
-    assert (response.status, told["status"]) == (202, "asking")
+    assert (response.status, told["status"]) == (202, "queued")
     assert (await final(caller, told["id"]))["status"] == "answered"
 
 

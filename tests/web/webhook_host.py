@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from aiohttp import ClientResponse, ClientSession
+from aiohttp import ClientResponse, ClientSession, web
+from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
+from adapters.webhook import platform
 from gateway.messages import Accepted, Life, PartLife, Said
+from gateway.settings import Settings
+from gateway.settings.models import WebhookSettings
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 OTHER_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = 1_750_000_000.0
+HELLO: dict[str, Any] = {"user": {"id": "7"}, "text": "Hello"}
 
 
 class HandClock:
@@ -146,6 +152,10 @@ class Caller:
     def __init__(self, session: ClientSession, clock: HandClock, secret: str = SECRET) -> None:
         self._session, self._clock, self._secret = session, clock, secret
 
+    def with_secret(self, secret: str) -> Caller:
+        """The same server, signing with another secret."""
+        return Caller(self._session, self._clock, secret)
+
     def headers(self, body: bytes, message_id: str = "msg_1", *, age: float = 0.0) -> dict[str, str]:
         at = datetime.fromtimestamp(self._clock.now() - age, UTC)
         return {
@@ -171,3 +181,53 @@ class Caller:
             f"/v1/hooks/{bot}/messages/{message_id}",
             headers=self.headers(b"", "look_1") if headers is None else headers,
         )
+
+
+class Hooks:
+    """One platform with a bot, served on a port."""
+
+    def __init__(self, base_url: str | None = None) -> None:
+        self.host = FakeHost()
+        self.fleet = FakeFleet()
+        settings = Settings.model_validate({"server": {"public": {"base_url": base_url}}})
+        self.platform = platform(settings)
+        self._running: list[asyncio.Task[None]] = []
+
+    async def start_bot(self, name: str, *secrets: str, host: FakeHost | None = None) -> None:
+        host = host or FakeHost(name, self.host.clock)
+        adapter = self.platform.adapter(name, WebhookSettings(secret=list(secrets)))
+        self.fleet.channels[name, "webhook"] = (adapter, host)
+        self._running.append(asyncio.create_task(adapter.run(host)))
+        await until(lambda: host.identity is not None)
+
+    async def serve(self) -> None:
+        app = web.Application(client_max_size=2**20)
+        app.add_routes(self.platform.routes(self.fleet))
+        self.server = TestServer(app)
+        await self.server.start_server()
+        self.url = str(self.server.make_url("/"))
+
+    async def stop(self) -> None:
+        await self.platform.close()
+        await self.server.close()
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(base_url: str | None = None) -> AsyncIterator[Hooks]:
+    """Hooks with the bot `support`, on a free port."""
+    made = Hooks(base_url)
+    await made.start_bot("support", SECRET, host=made.host)
+    await made.serve()
+    try:
+        yield made
+    finally:
+        await made.stop()
+
+
+async def until(condition: Callable[[], object], within: float = 30.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():
+            await asyncio.sleep(0)  # the deadline is above
