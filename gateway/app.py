@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 
@@ -16,9 +16,9 @@ from gateway import __version__
 from gateway.board import Board
 from gateway.control import Control
 from gateway.errors import Transient
-from gateway.fleet import Fleet, Surroundings
+from gateway.fleet import DEAF, Fleet, Surroundings
 from gateway.journal import open_journal
-from gateway.messages import PlatformName, Profile, User
+from gateway.messages import ConversationKey, PlatformName, Profile, User
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.complete import Dispatcher, Tools
 from gateway.pipeline.letters import Letters
@@ -27,6 +27,7 @@ from gateway.pipeline.pauses import Pauses
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
+from gateway.policy.handover import Order
 from gateway.ports import Clock, Completions, Fact, Journal, Noted, Observer, Platform, Retention
 from gateway.sensay.client import SensayClient
 from gateway.sensay.identity import user_for
@@ -42,18 +43,33 @@ from gateway.web.page import page_routes
 from gateway.web.server import Listener, guarded
 
 HOUSEKEEPING_EVERY = 600.0
+HEAR_EVERY = 30.0
+CLOCK_BEHIND = 5.0
 SEND_GRACE = 2.0
 """Seconds that sends under way have, whatever else is cut short."""
 
 
 class SystemClock:
-    """The machine's time."""
+    """The machine's time, except that it never goes back: ages, limits and waits in the journal are counted with it.
+
+    While the machine's clock is behind what was told already, time goes on at its pace from there. `behind`: how far.
+    """
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._told, self._at = wall(), monotonic()
+        self.behind = 0.0
 
     def now(self) -> float:
-        return time.time()
+        wall, at = self._wall(), self._monotonic()
+        self._told, self._at = max(wall, self._told + at - self._at), at
+        self.behind = self._told - wall
+        return self._told
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return self._monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -163,6 +179,7 @@ class Gateway:
             self._observe,
             self._profile_of,
             self._waiting,
+            self._obey,
         )
         self._tools = Tools(
             journal=self.journal,
@@ -183,6 +200,7 @@ class Gateway:
             journal=self.journal,
             fleet=self.fleet,
             dispatchers=self._dispatchers,
+            paused=self._pauses.conversations,
             listening=lambda: self.public is not None and self.public.up,
             clock=self._clock,
         )
@@ -240,7 +258,9 @@ class Gateway:
         for dispatcher in self._dispatchers.values():
             self._keep(self._dispatch(dispatcher))
         self._keep(self._keep_house())
+        self._keep(self._hear_ourselves())
         self._keep(self.control.watch())
+        self._keep(self.control.end_pauses())
         for bot in self._settings.bots.values():
             if bot.enabled:
                 self._profiles.start(bot.organization, bot.replica)
@@ -259,6 +279,7 @@ class Gateway:
         server = self._settings.server
         routes = [*self._extra_routes, openapi.route(), *self.fleet.routes()]
         self.public = Listener(server.public.host, server.public.port, routes)
+        self.fleet.more_routes = self.public.add
         token = server.admin.token
         secret = token.get_secret_value() if token else None
         self.admin = Listener(
@@ -272,7 +293,7 @@ class Gateway:
                 *control_routes(self.control),
                 *self._message_routes(),
             ],
-            [guarded(lambda: secret)],
+            [guarded(lambda: secret, lambda: self._note("admin.refused", level="warning"))],
         )
         await self.public.start()
         await self.admin.start()
@@ -294,6 +315,23 @@ class Gateway:
     def public_url(self) -> str | None:
         """Where the public listener is, as seen from this machine."""
         return _url(self._settings.server.public.host, self.public)
+
+    async def _hear_ourselves(self) -> None:
+        """Web and webhook channels have no connection to watch: they are deaf when our own listener is."""
+        while True:
+            await self._clock.sleep(HEAR_EVERY)
+            self._mind_the_clock()
+            assert self.public is not None
+            well = await self.public.answers()
+            self.fleet.listener(None if well else f"{DEAF}; see the process's descriptors and memory")
+
+    def _mind_the_clock(self) -> None:
+        behind = getattr(self._clock, "behind", 0.0)
+        if behind > CLOCK_BEHIND:
+            self._note("clock.set_back", level="warning", seconds=round(behind, 1))
+
+    async def _obey(self, order: Order, key: ConversationKey) -> None:
+        await self.control.obey(order, key)
 
     def _keep(self, work: Any) -> None:
         """A task that must not end: if it does, the process ends with it, loudly."""
@@ -418,8 +456,8 @@ class Gateway:
         """The document of `/status.json`."""
         return await self._board.status()
 
-    def _note(self, event: str, **fields: Any) -> None:
-        self._observe(Noted(event=event, fields=fields))
+    def _note(self, event: str, *, level: Literal["info", "warning"] = "info", **fields: Any) -> None:
+        self._observe(Noted(event=event, level=level, fields=fields))
 
 
 def _url(host: str, listener: Listener | None) -> str | None:

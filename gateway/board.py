@@ -27,12 +27,14 @@ class Board:
         journal: Journal,
         fleet: Fleet,
         dispatchers: Mapping[str, Dispatcher],
+        paused: Callable[[], Mapping[str, float | None]],
         listening: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self.metrics, self.last_seen, self.recent = Metrics(), LastSeen(), Recent()
         self._current, self._journal, self._fleet = current, journal, fleet
         self._dispatchers, self._listening, self._clock = dispatchers, listening, clock
+        self._paused = paused
         self._started_at = clock.now()
 
     async def problems(self) -> list[str]:
@@ -47,13 +49,14 @@ class Board:
     async def exposition(self) -> bytes:
         """`/metrics`, with the gauges of this moment."""
         counts, now = await self._journal.counts(), self._clock.now()
+        self._forget_the_gone()
         for name in self._current().bots:
             bot = counts.get(name, BotCounts())
             age = 0.0 if bot.oldest is None else max(0.0, now - bot.oldest)
             self.metrics.queue_depth.labels(name).set(bot.waiting)
             self.metrics.queue_age.labels(name).set(age)
             self.metrics.dead_letters.labels(name).set(bot.dead_letters)
-        for name, dispatcher in self._dispatchers.items():
+        for name, dispatcher in self._in_force().items():
             for window, (used, limit) in dispatcher.used().items():
                 self.metrics.quota_used.labels(name, window).set(used)
                 self.metrics.quota_limit.labels(name, window).set(limit)
@@ -63,6 +66,7 @@ class Board:
         """The document of `/status.json`."""
         counts, now = await self._journal.counts(), self._clock.now()
         problems = await self.problems()
+        self._forget_the_gone()
         return {
             "version": __version__,
             "started_at": moment(self._started_at),
@@ -72,13 +76,33 @@ class Board:
                 name: quota_document(
                     dispatcher.used(), dispatcher.waiting, dispatcher.relief(), dispatcher.trouble
                 )
-                for name, dispatcher in self._dispatchers.items()
+                for name, dispatcher in self._in_force().items()
             },
             "bots": {
                 name: bot_document(bot.replica, self._channels(name, bot), counts.get(name, BotCounts()), now)
                 for name, bot in self._current().bots.items()
             },
+            "paused_conversations": [
+                {"conversation": name, "until": moment(until)} for name, until in self._paused().items()
+            ],
         }
+
+    def _in_force(self) -> dict[str, Dispatcher]:
+        known = self._current().organizations
+        return {name: dispatcher for name, dispatcher in self._dispatchers.items() if name in known}
+
+    def _forget_the_gone(self) -> None:
+        """Whoever looks sees the bots of the configuration in force, and nothing piles up over the reloads."""
+        settings = self._current()
+        configured = {
+            (name, str(platform))
+            for name, bot in settings.bots.items()
+            for platform in PLATFORMS
+            if getattr(bot, platform) is not None
+        }
+        self.metrics.keep(configured, set(settings.organizations))
+        self.last_seen.keep(configured)
+        self.recent.keep(set(settings.bots))
 
     def _channels(self, name: str, bot: Bot) -> dict[str, dict[str, Any]]:
         """Every configured channel of a bot, those of a disabled one as stopped."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias
 
-from gateway.errors import Permanent
+from gateway.errors import Permanent, Transient
 from gateway.fleet import Fleet
 from gateway.messages import ConversationKey
+from gateway.pipeline.bell import Bell
 from gateway.pipeline.pauses import Pauses
+from gateway.policy.handover import HANDOVER, Order
 from gateway.ports import Clock, Noted, Observer
 from gateway.settings import Invalid, Loaded
 from gateway.settings.models import Settings
 from gateway.settings.plan import Plan, channels, plan
 
-HANDOVER = 3600.0
-"""Seconds after which a conversation that was handed to a person comes back by itself."""
+Sight: TypeAlias = dict[Path, tuple[int, ...]]
+WATCH_EVERY, SETTLED = 1.0, 0.5
+"""Seconds between two looks at the files, and for how long they have to stay the same before they are read."""
 
 
 class Control:
@@ -38,7 +43,8 @@ class Control:
         self._fleet, self._pauses, self._ring = fleet, pauses, ring
         self._observer, self._clock = observer, clock
         self._reloading = asyncio.Lock()
-        self._files: tuple[Path, ...] = ()
+        self._paused = Bell(clock)
+        self._sources: tuple[Path, ...] | None = None
 
     # --- the configuration ---
 
@@ -63,7 +69,7 @@ class Control:
         before = self._current()
         # what is read at the start only stays as it is until the next one
         kept = {section: getattr(before, section) for section in found.restart}
-        self._files = loaded.files
+        self._sources = (*loaded.files, *loaded.beside)
         self._apply(loaded.settings.model_copy(update=kept))
         await self._fleet.apply(found)
         self.show_pauses()
@@ -72,15 +78,40 @@ class Control:
             self._note("configuration.postponed", "warning", section=section, until="the next start")
 
     async def watch(self) -> None:
-        """Reload when a file changes, as far as `watch` is on; until cancelled."""
+        """Reload when a file changes, as far as `watch` is on; until cancelled.
+
+        A file is looked at rather than listened to: the links of a mounted ConfigMap, network disks and secret files
+        are all the same to that. What is still being written is let finish.
+        """
+        seen: Sight | None = None
         while True:
+            await self._clock.sleep(WATCH_EVERY)
             if self._reread is None or not self._current().watch:
-                await self._clock.sleep(5.0)
+                seen = None
                 continue
-            async for _ in _changes(self._watched()):
+            now = await asyncio.to_thread(self._sight)
+            if seen is not None and _changed(seen, now):
+                seen = await self._settled(now)
                 await self.reload_quietly()
-                if not self._current().watch:
-                    break
+            else:
+                seen = now
+
+    async def _settled(self, sight: Sight) -> Sight:
+        """Wait until nothing has changed between two looks."""
+        while True:
+            await self._clock.sleep(SETTLED)
+            now = await asyncio.to_thread(self._sight)
+            if now == sight:
+                return now
+            sight = now
+
+    def _sight(self) -> Sight:
+        """What the files look like from outside."""
+        if self._sources is None and self._reread is not None:
+            with contextlib.suppress(Invalid):
+                loaded = self._reread()
+                self._sources = (*loaded.files, *loaded.beside)
+        return {path: _looks(path) for path in self._sources or ()}
 
     async def reload_quietly(self) -> None:
         """For a signal or a changed file: the log says what was wrong."""
@@ -88,11 +119,8 @@ class Control:
             await self.reload()
         except (Invalid, Permanent):
             return
-
-    def _watched(self) -> tuple[Path, ...]:
-        if not self._files and self._reread is not None:
-            self._files = self._reread().files
-        return tuple({path.resolve().parent for path in self._files})
+        except Exception as error:  # noqa: BLE001 - a file must not be able to end the process
+            self._note("configuration.refused", "error", problems=[repr(error)[:300]])
 
     # --- bots and conversations ---
 
@@ -128,7 +156,26 @@ class Control:
         else:
             await self._pauses.resume(str(key))
         self._ring()
-        self._note(f"conversation.{verb}d", "info", conversation=str(key))
+        self._paused.ring()
+        self._note(f"conversation.{verb}d", "info", bot=key.bot, platform=key.platform, conversation=str(key))
+
+    async def obey(self, order: Order, key: ConversationKey) -> None:
+        """An admin says it in the conversation itself."""
+        await self.hand_over(order.verb, str(key), order.seconds)
+
+    async def end_pauses(self) -> None:
+        """Those with a time-out end by themselves; until cancelled."""
+        while True:
+            try:
+                for name in await self._pauses.lapse():
+                    self._note("pause.ended", "info", target=name)
+                    self.show_pauses()
+                    self._ring()
+            except Transient:
+                await self._clock.sleep(1.0)
+                continue
+            end = self._pauses.next_end
+            await self._paused.wait(None if end is None else end - self._clock.now())
 
     def show_pauses(self) -> None:
         """Channels show their pauses, and those that were resumed send again."""
@@ -139,8 +186,14 @@ class Control:
         self._observer(Noted(event=event, level=level, fields=fields))  # type: ignore[arg-type]
 
 
-async def _changes(folders: tuple[Path, ...]) -> AsyncIterator[object]:
-    from watchfiles import awatch
+def _changed(before: Sight, now: Sight) -> bool:
+    """A file that is new among those to look at was read a moment ago."""
+    return any(before.get(path, looks) != looks for path, looks in now.items())
 
-    async for changes in awatch(*folders, recursive=False, step=200):
-        yield changes
+
+def _looks(path: Path) -> tuple[int, ...]:
+    try:
+        seen = path.stat()
+    except OSError:
+        return ()
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns

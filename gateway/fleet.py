@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import Superseded
+from gateway.errors import Superseded, Transient
 from gateway.messages import Channel, PlatformName, Profile
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.deliver import Courier
@@ -23,6 +23,11 @@ from gateway.supervisor import Status, Supervisor
 
 HTTP: tuple[PlatformName, ...] = ("web", "webhook")
 """Platforms whose visitors hold requests open: they are let go before the listener stops."""
+
+WATCH_EVERY = 15.0
+HEARD_EVERY, CALLED_EVERY = 180.0, 900.0
+"""Longest silence of a running connection, in seconds: between polls or heartbeats, and of one that is called."""
+DEAF = "deaf: our own listener does not answer"
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Fleet:
         self._couriers: dict[Channel, Courier] = {}
         self._supervisor = Supervisor(journal, self._serve, clock, observer, random.random)
         self._around: Surroundings | None = None
+        self.more_routes: Callable[[list[Any]], None] = lambda _: None
+        """Told of the public routes of a platform that was first used after the start."""
 
     # --- life ---
 
@@ -155,6 +162,7 @@ class Fleet:
         if name not in self._platforms:
             self._platforms[name] = self._load(name, self._current())
             self._renderers[name] = self._platforms[name].renderer
+            self.more_routes(list(self._platforms[name].routes(self)))
         return self._platforms[name]
 
     async def _serve(self, channel: Channel, lease: Lease, report: StateReport) -> None:
@@ -170,10 +178,38 @@ class Fleet:
                 group.create_task(_ends_badly(adapter, host))
                 group.create_task(courier.run())
                 group.create_task(_lost(lease))
+                group.create_task(self._watch(channel, host, section))
         finally:
             self._surroundings.presence.detach(channel)
             self._couriers.pop(channel, None)
             self._live.pop(channel, None)
+
+    async def _watch(self, channel: Channel, host: ChannelHost, section: Any) -> None:
+        """Rebuild a connection that counts as running and of which nothing is heard, whatever it hangs in.
+
+        One in trouble reconnects by itself; web and webhook have no connection (see `listener`).
+        """
+        if channel.platform in HTTP:
+            return
+        longest = CALLED_EVERY if getattr(section, "mode", "") == "webhook" else HEARD_EVERY
+        while True:
+            await host.clock.sleep(WATCH_EVERY)
+            status = self._supervisor.status(channel)
+            if status is not None and status.state == "running" and host.silence > longest:
+                raise Transient(
+                    f"nothing was heard for {host.silence:.0f} s: connecting anew", scope="channel"
+                )
+
+    def listener(self, trouble: str | None) -> None:
+        """Whether the public listener answers: without it, channels of browsers and callers are deaf."""
+        for channel, status in self._supervisor:
+            live = self._live.get(channel)
+            if channel.platform not in HTTP or live is None:
+                continue
+            if trouble is not None and status.state == "running":
+                live[1].degraded(trouble)
+            elif trouble is None and status.error is not None and status.error.startswith(DEAF):
+                live[1].ready(status.identity or channel.bot)
 
     def _host(self, channel: Channel, report: StateReport) -> ChannelHost:
         around = self._surroundings

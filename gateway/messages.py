@@ -15,7 +15,18 @@ PlatformName = Literal["telegram", "discord", "web", "webhook"]
 Kind = Literal["ask", "record"]
 Addressed = Literal["direct", "mention", "reply", "reply_ping", "command"]
 TextName = Literal[
-    "busy", "failed", "expired", "queued", "unsupported", "denied", "greeting", "help", "privacy", "quota"
+    "busy",
+    "failed",
+    "expired",
+    "queued",
+    "unsupported",
+    "denied",
+    "greeting",
+    "help",
+    "privacy",
+    "quota",
+    "paused",
+    "resumed",
 ]
 Purpose = Literal["answer", "notice", "error", "greeting"]
 Outcome = Literal["answered", "failed", "expired", "busy"]

@@ -357,6 +357,7 @@ PROMISED = {
     "gateway_bot_last_event_timestamp_seconds": ("gauge", {"bot", "platform"}),
     "gateway_dead_letters": ("gauge", {"bot"}),
     "gateway_config_last_reload_successful": ("gauge", set()),
+    "gateway_admin_refused": ("counter", set()),
     "gateway_build_info": ("gauge", {"version"}),
 }
 
@@ -429,12 +430,66 @@ def test_a_channel_is_in_one_state_at_a_time(metrics: Metrics):
     assert set(states) == {"starting", "degraded", "failed", "paused", "stopped"}
 
 
-def test_a_channel_that_is_gone_leaves_no_gauge(metrics: Metrics):
-    metrics.forget("shop", "telegram")
-    metrics.forget("never", "there")
+def series_of(metrics: Metrics, **labels: str) -> set[str]:
+    return {
+        sample.name
+        for family in families(metrics).values()
+        for sample in family.samples
+        if labels.items() <= sample.labels.items()
+    }
 
-    assert families(metrics)["gateway_bot_state"].samples == []
-    assert families(metrics)["gateway_bot_last_event_timestamp_seconds"].samples == []
+
+def test_a_channel_that_is_gone_leaves_no_series_and_its_bot_keeps_its_own(metrics: Metrics):
+    metrics.keep({("shop", "web")}, {"acme"})
+
+    assert set() == series_of(metrics, bot="shop", platform="telegram")
+    assert "gateway_queue_depth" in series_of(metrics, bot="shop")
+    assert "gateway_quota_used" in series_of(metrics, organization="acme")
+
+
+def test_a_bot_and_an_organisation_that_are_gone_leave_no_series_also_when_they_are_heard_of_late(
+    metrics: Metrics,
+):
+    metrics.keep({("shop", "telegram")}, {"acme"})
+    metrics.keep(set(), set())
+    for fact in FACTS:
+        metrics(fact)
+    late = series_of(metrics, bot="shop")
+    metrics.keep(set(), set())
+
+    assert "gateway_turns_total" in late
+    assert set() == series_of(metrics, bot="shop")
+    assert set() == series_of(metrics, organization="acme")
+
+
+def test_ten_thousand_people_add_no_series():
+    metrics, sizes = Metrics(), []
+    for number in range(10_000):
+        where = {"conversation": f"shop/telegram/{number}"}
+        metrics(
+            MessageReceived(
+                organization="acme",
+                bot="shop",
+                platform="telegram",
+                outcome="accepted",
+                message=str(number),
+                **where,
+            )
+        )
+        metrics(fact_of_turn(turn=f"t{number}", **where))
+        metrics(fact_of_delivery(delivery=f"t{number}.answer.0", owner=f"t{number}", **where))
+        sizes.append(len(metrics.text().splitlines()) if number in (0, 9_999) else 0)
+
+    assert sizes[0] == sizes[-1] > 50
+
+
+def test_a_reload_and_its_refusal_flip_the_metric(metrics: Metrics):
+    seen = []
+    for event in ("configuration.refused", "configuration.reloaded"):
+        metrics(Noted(event=event))
+        seen.append(value(metrics, "gateway_config_last_reload_successful"))
+
+    assert [0.0, 1.0] == seen
 
 
 def test_the_version_is_told(metrics: Metrics):

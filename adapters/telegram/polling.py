@@ -13,6 +13,7 @@ from telegram.error import Conflict, TelegramError
 
 from adapters.telegram.addressing import Me
 from adapters.telegram.convert import ALLOWED_UPDATES
+from adapters.telegram.deafness import Deafness
 from adapters.telegram.identity import Identity
 from adapters.telegram.intake import Intake
 from adapters.telegram.starting import Starts
@@ -47,6 +48,7 @@ class Poller:
         self._client, self._host, self._poll = client, host, poll
         self._identity, self._intake, self._starts = identity, intake, starts
         self._trouble = Trouble(host, starts, "poll")
+        self._deafness = Deafness(client, host)
         self._offset: int | None = None
         self._conflicts = 0
         self._conflict_at = 0.0
@@ -68,8 +70,8 @@ class Poller:
         me = await self._identity.known()
         # Until it works, ask without waiting, so that readiness shows at once. In a conflict only an undisturbed
         # long poll proves anything.
-        long = self.working.is_set() or self._conflicts > 0
-        updates = await self._fetch(self._poll if long else 0.0)
+        long = self.working.is_set() or self._conflicts > 0 or self._deafness.deaf
+        updates = await self._fetch(self._poll if long else 0.0) or await self._held_back()
         self._host.beat()
         ids = [update["update_id"] for update in updates if isinstance(update.get("update_id"), int)]
         if updates and not ids:  # nothing could be confirmed, and the same would come again at once
@@ -77,7 +79,26 @@ class Poller:
         await self._intake.take(updates)
         if ids:
             self._offset = max(ids) + 1
-        self._succeeded(me)
+        if updates:
+            self._deafness.heard()
+        if self._deafness.deaf:
+            self.working.clear()
+        else:
+            self._succeeded(me)
+
+    async def _held_back(self) -> list[dict[str, Any]]:
+        """After a long quiet: what waits at Telegram nevertheless. A number beyond its queue would hide all of it, so
+        the queue is read from its beginning; what was journaled before is recognised.
+        """
+        if not self._deafness.due:
+            return []
+        updates: list[dict[str, Any]] = []
+        if waiting := await self._deafness.waiting():
+            self._offset = None
+            updates = await self._fetch(0.0)
+            waiting = 0 if updates else await self._deafness.waiting()
+        self._deafness.found(waiting)
+        return updates
 
     async def _fetch(self, timeout: float) -> list[dict[str, Any]]:
         async with asyncio.timeout(timeout + GRACE):

@@ -19,6 +19,7 @@ from gateway.messages import (
     Accepted,
     Arrival,
     Channel,
+    ConversationKey,
     Deleted,
     Part,
     Said,
@@ -30,6 +31,7 @@ from gateway.messages import (
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.policy.access import People, Rules, judge
+from gateway.policy.handover import SAYS, Order, order
 from gateway.ports import Bounds, Clock, Intake, Journal, MessageReceived, Noted, Observer
 from gateway.settings.models import AccessList, Bot, Settings
 
@@ -69,11 +71,14 @@ class Acceptor:
         observer: Observer,
         warm: Callable[[Bot], Awaitable[object]],
         waiting: Callable[[str], int] = lambda _: 0,
+        hand_over: Callable[[Order, ConversationKey], Awaitable[None]] | None = None,
     ) -> None:
-        """`warm(bot)` has the replica's own greeting fetched before it is first said; `waiting` counts."""
+        """`warm(bot)` has the replica's own greeting fetched before it is first said; `waiting` counts; `hand_over`
+        does what an admin ordered.
+        """
         self._journal, self._current, self._notices, self._warm = journal, current, notices, warm
         self._presence, self._clock, self._observer = presence, clock, observer
-        self._waiting = waiting
+        self._waiting, self._hand_over = waiting, hand_over
         self._rules: dict[Channel, Rules] = {}
         self._rules_of: Settings | None = None
         self.closed = False
@@ -95,12 +100,16 @@ class Acceptor:
         outcomes = await self._journal.accept(intakes)
         for intake, accepted in zip(intakes, outcomes, strict=True):
             self._tell(channel, intake, accepted)
+            await self._obey(bot, intake, accepted)
         return outcomes
 
     def _intake(self, channel: Channel, bot: Bot, arrival: Arrival) -> Intake:
         intake = Intake(id=new_id(bot.organization), organization=bot.organization, arrival=arrival)
         if not isinstance(arrival, Said):
             return intake
+        if (given := self._order(bot, arrival)) is not None:
+            addressed = arrival.addressed or "command"
+            arrival = replace(arrival, addressed=addressed, answer_with=SAYS[given.verb])
         verdict = judge(arrival, self._rules_for(channel, bot), self._clock.now())
         if verdict == "record":
             arrival = replace(arrival, kind="record")
@@ -112,6 +121,17 @@ class Acceptor:
         )
         endings = self._endings(channel, verdict, arrival, intake.id)
         return replace(intake, arrival=arrival, verdict=verdict, bounds=bounds, endings=endings)
+
+    def _order(self, bot: Bot, said: Said) -> Order | None:
+        return order(said, frozenset(bot.access.admins)) if self._hand_over else None
+
+    async def _obey(self, bot: Bot, intake: Intake, accepted: Accepted) -> None:
+        """Take a conversation over, or give it back. A repetition too: the first may have been cut off before this."""
+        said = intake.arrival
+        if self._hand_over is None or accepted.outcome not in {"answered", "duplicate"}:
+            return
+        if isinstance(said, Said) and (given := self._order(bot, said)) is not None:
+            await self._hand_over(given, said.key)
 
     def _endings(
         self, channel: Channel, verdict: str, said: Said, reference: str

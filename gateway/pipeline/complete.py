@@ -100,6 +100,7 @@ class Dispatcher:
     def __init__(self, organization: str, tools: Tools) -> None:
         self.organization = organization
         self._tools = tools
+        self._known = tools.current().organizations[organization]
         self.quota = Quota(**_quota_numbers(self._settings))
         self._now = Steady(tools.clock.now(), tools.clock.monotonic())
         self.fairness = Fairness()
@@ -124,7 +125,9 @@ class Dispatcher:
 
     @property
     def _settings(self) -> Organization:
-        return self._tools.current().organizations[self.organization]
+        """Its own; what it had, once a reload took it out: its last turns still have to end."""
+        self._known = self._tools.current().organizations.get(self.organization, self._known)
+        return self._known
 
     @property
     def in_flight(self) -> int:

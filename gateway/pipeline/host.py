@@ -48,6 +48,7 @@ class ChannelHost:
         self._profile, self._current, self._observer = profile, current, observer
         self._report, self._paused = report, paused
         self.heard_at: float | None = None
+        self._heard = clock.monotonic()
 
     async def accept(self, *arrivals: Arrival) -> list[Accepted]:
         return await self._acceptor.accept(self._channel, arrivals)
@@ -60,8 +61,13 @@ class ChannelHost:
         self._report("degraded", why)
 
     def beat(self) -> None:
-        self.heard_at = self.clock.now()
+        self.heard_at, self._heard = self.clock.now(), self.clock.monotonic()
         self._observer(BotHeard(bot=self.bot, platform=self.platform, at=self.heard_at))
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the platform was last heard, or since the beginning."""
+        return self.clock.monotonic() - self._heard
 
     async def recall(self, key: str) -> bytes | None:
         return await self._journal.recall(str(self._channel), key)
@@ -112,7 +118,7 @@ class ChannelHost:
 
     @property
     def images(self) -> bool:
-        """Sensay looks at pictures on its published Telegram path only."""
+        """Sensay looks at pictures on a path of its published API only; nobody sends any on the web."""
         settings = self._current()
         wanted = settings.bots[self.bot].images == "signed_url"
-        return wanted and self.platform == "telegram" and settings.sensay.dialect == "openapi"
+        return wanted and settings.sensay.dialect == "openapi"

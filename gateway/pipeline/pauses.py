@@ -49,14 +49,27 @@ class Pauses:
         """Whether a message there has to wait."""
         return bool(self._until) and self._any((key.bot, f"{key.bot}/{key.platform}", str(key)))
 
+    async def lapse(self) -> list[str]:
+        """Forget the pauses that are over; returns their names."""
+        now = self._clock.now()
+        over = [name for name, until in self._until.items() if until <= now]
+        if over:
+            await self._keep()
+        return over
+
     @property
     def next_end(self) -> float | None:
         """When the next pause ends by itself."""
         return min((until for until in self._until.values() if until != FOREVER), default=None)
 
-    def names(self) -> list[str]:
-        """What is paused now."""
-        return sorted(name for name in self._until if self._any((name,)))
+    def conversations(self) -> dict[str, float | None]:
+        """Conversations that a person has, each with the end of its pause; None for good."""
+        now = self._clock.now()
+        return {
+            name: None if until == FOREVER else until
+            for name, until in sorted(self._until.items())
+            if name.count("/") >= 2 and until > now
+        }
 
     def _any(self, names: Iterable[str]) -> bool:
         return any(self._until.get(name, 0.0) > self._clock.now() for name in names)

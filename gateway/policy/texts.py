@@ -32,6 +32,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "Just write your question in your own words, and I will answer here. In groups, mention me or reply to one of my messages.",
         "privacy": "Your messages are passed on to an AI service to answer them. Please do not send passwords or other confidential data.",
         "quota": "Sorry, I cannot answer any more questions at the moment.",
+        "paused": "I am pausing here so that a person can take over. Send /resume to bring me back.",
+        "resumed": "I am back and will answer again.",
     },
     "de": {
         "busy": "Ich kann gerade keine weiteren Nachrichten annehmen. Bitte warte einen Moment und schick sie noch einmal.",
@@ -44,6 +46,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "Stell deine Frage einfach in eigenen Worten, ich antworte hier. In Gruppen erwähne mich oder antworte auf eine meiner Nachrichten.",
         "privacy": "Deine Nachrichten werden an einen KI-Dienst weitergegeben, um sie zu beantworten. Bitte sende keine Passwörter oder andere vertrauliche Daten.",
         "quota": "Leider kann ich im Moment keine weiteren Fragen beantworten.",
+        "paused": "Ich mache hier Pause, damit ein Mensch übernehmen kann. Mit /resume antworte ich wieder.",
+        "resumed": "Ich bin wieder da und antworte wieder.",
     },
     "fr": {
         "busy": "Je ne peux pas recevoir d’autres messages pour l’instant. Merci de patienter un moment, puis de renvoyer le vôtre.",
@@ -56,6 +60,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "Écrivez simplement votre question avec vos propres mots, je réponds ici. Dans un groupe, mentionnez-moi ou répondez à l’un de mes messages.",
         "privacy": "Vos messages sont transmis à un service d’IA pour y répondre. Merci de ne pas envoyer de mots de passe ni d’autres données confidentielles.",
         "quota": "Malheureusement, je ne peux plus répondre aux questions pour le moment.",
+        "paused": "Je me mets en pause ici pour qu’une personne prenne le relais. Envoyez /resume pour me faire revenir.",
+        "resumed": "Je suis de retour et je réponds de nouveau.",
     },
     "es": {
         "busy": "Ahora mismo no puedo recibir más mensajes. Espera un momento y vuelve a enviarlo, por favor.",
@@ -68,6 +74,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "Escribe tu pregunta con tus propias palabras y te responderé aquí. En los grupos, mencióname o responde a uno de mis mensajes.",
         "privacy": "Tus mensajes se transmiten a un servicio de IA para responderlos. No envíes contraseñas ni otros datos confidenciales, por favor.",
         "quota": "Lo siento, por ahora no puedo responder más preguntas.",
+        "paused": "Hago una pausa aquí para que una persona se encargue. Envía /resume para que vuelva.",
+        "resumed": "He vuelto y respondo de nuevo.",
     },
     "pt": {
         "busy": "No momento não posso receber mais mensagens. Aguarde um pouco e envie de novo, por favor.",
@@ -80,6 +88,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "Escreva sua pergunta com suas próprias palavras e eu respondo aqui. Em grupos, mencione-me ou responda a uma das minhas mensagens.",
         "privacy": "Suas mensagens são enviadas a um serviço de IA para serem respondidas. Não envie senhas nem outros dados confidenciais, por favor.",
         "quota": "Desculpe, não posso responder a mais perguntas no momento.",
+        "paused": "Faço uma pausa aqui para que uma pessoa assuma. Envie /resume para eu voltar.",
+        "resumed": "Voltei e respondo de novo.",
     },
     "it": {
         "busy": "In questo momento non posso ricevere altri messaggi. Attendi un attimo e invialo di nuovo, per favore.",
@@ -92,6 +102,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "Scrivi la tua domanda con parole tue e ti risponderò qui. Nei gruppi menzionami o rispondi a uno dei miei messaggi.",
         "privacy": "I tuoi messaggi vengono trasmessi a un servizio di IA per ricevere risposta. Non inviare password o altri dati riservati, per favore.",
         "quota": "Purtroppo al momento non posso rispondere ad altre domande.",
+        "paused": "Mi metto in pausa qui, così può subentrare una persona. Invia /resume per farmi tornare.",
+        "resumed": "Sono di nuovo qui e rispondo di nuovo.",
     },
     "ar": {
         "busy": "لا يمكنني استقبال مزيد من الرسائل الآن. يُرجى الانتظار لحظة ثم إعادة الإرسال.",
@@ -104,6 +116,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "اكتب سؤالك بكلماتك وسأجيبك هنا. في المجموعات اذكرني أو ردّ على إحدى رسائلي.",
         "privacy": "تُرسَل رسائلك إلى خدمة ذكاء اصطناعي للإجابة عنها. يُرجى عدم إرسال كلمات المرور أو أي بيانات سرية.",
         "quota": "عذرًا، لا يمكنني الإجابة عن مزيد من الأسئلة في الوقت الحالي.",
+        "paused": "سأتوقف هنا ليتولى شخص المحادثة. أرسل ‎/resume لأعود.",
+        "resumed": "لقد عدت وسأجيب من جديد.",
     },
     "ja": {
         "busy": "ただいま、これ以上メッセージを受け付けられません。少し待ってから、もう一度お送りください。",
@@ -116,6 +130,8 @@ BUILT_IN: dict[str, dict[TextName, str]] = {
         "help": "質問をそのまま書いてください。ここでお答えします。グループでは、メンションするか、私のメッセージに返信してください。",
         "privacy": "メッセージは、回答のためにAIサービスへ送信されます。パスワードなどの機密情報は送らないでください。",
         "quota": "申し訳ありません。現在、これ以上の質問にはお答えできません。",
+        "paused": "担当者が対応できるよう、ここでは返信を控えます。再開するには /resume と送ってください。",
+        "resumed": "再開しました。またお答えします。",
     },
 }  # fmt: skip
 

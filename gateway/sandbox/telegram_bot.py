@@ -77,6 +77,8 @@ class BotAccount:
         self.file_suffix = "png"
         self.flood: Flood | None = None
         self.strict_polls = False
+        self.withholds = False
+        """Polls bring nothing, whatever waits."""
         self.hears_groups = True
         self._asked: tuple[int, float] = (0, float("-inf"))
         self.webhook: Json = {}
@@ -125,7 +127,7 @@ class BotAccount:
             limit = await self._patience(offset, limit, timeout)
         self.confirm(offset)
         deadline = time.monotonic() + timeout
-        while not self.updates and (left := deadline - time.monotonic()) > 0:
+        while (self.withholds or not self.updates) and (left := deadline - time.monotonic()) > 0:
             try:
                 await asyncio.wait_for(self.arrived.wait(), left)
             except TimeoutError:
@@ -136,7 +138,7 @@ class BotAccount:
                 raise Refused(POLL_CONFLICT, 409)
             if self.webhook:
                 raise Refused(WEBHOOK_CONFLICT, 409)
-        return self.updates[:limit]
+        return [] if self.withholds else self.updates[:limit]
 
     async def _patience(self, offset: int, limit: int, timeout: float) -> int:
         """What the server does with those who ask for the same again at once: one update, or a pause of 3 s."""

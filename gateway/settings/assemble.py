@@ -76,6 +76,8 @@ def _matches(entry: Node, file: Path, report: Report) -> list[Path]:
     if not entry.text:
         report.problem(entry.at, entry.path, "must be the name of a file, or a pattern like bots.d/*.yaml")
         return []
+    if has_magic(entry.text):
+        report.beside.append((file.parent / entry.text).parent)
     names = sorted(glob(entry.text, root_dir=file.parent, recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
     if not names and has_magic(entry.text):
         report.warnings.append(f"{entry.at}: {entry.path}: matches no file")
@@ -133,6 +135,7 @@ def _secret(source: Node, report: Report) -> Node:
     """Read a secret, or each of a list of them."""
     if source.items:
         return replace(source, value=[_secret(item, report) for item in source.items])
+    report.beside.append(Path(source.text or ""))
     try:
         text = Path(source.text or "").read_text(encoding="utf-8").rstrip()
     except (OSError, ValueError) as error:

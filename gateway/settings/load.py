@@ -19,11 +19,14 @@ from gateway.settings.tree import Node
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be used. `files` are the YAML files that it was read from."""
+    """A configuration that can be used. `files` are the YAML files that it was read from; when one of them or of
+    `beside` changes (secret files, folders of included ones), so may the configuration.
+    """
 
     settings: Settings
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    beside: tuple[Path, ...] = ()
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Loaded:
@@ -44,7 +47,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
     report.raise_if_any()
     assert isinstance(settings, Settings)
     warnings = (*report.warnings, *advice(settings), *not_yet(settings))
-    return Loaded(settings, warnings, tuple(report.files))
+    return Loaded(settings, warnings, tuple(report.files), tuple(report.beside))
 
 
 def _validate(tree: Node, model: type[Section], report: Report, *, part: bool = False) -> Section | None:

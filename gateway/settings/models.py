@@ -213,7 +213,7 @@ class Access(Section):
     dm: switch("open", "allowed", "off") = "open"  # type: ignore[valid-type]
     """Who may write to the bot directly: everyone, the allowed, nobody."""
     admins: Ids = ()
-    """Users who may /pause the bot in groups."""
+    """Users who may /pause and /resume the bot, in groups and direct chats of Telegram and Discord."""
     allow: AccessList = AccessList()
     """Only these, where a list is given."""
     deny: AccessList = AccessList()
@@ -243,6 +243,10 @@ class Texts(Section):
     """Answers /privacy."""
     quota: Text | None = None
     """Sensay's allowance is used up."""
+    paused: Text | None = None
+    """Confirms an admin's /pause."""
+    resumed: Text | None = None
+    """Confirms an admin's /resume."""
 
 
 class TelegramGroups(Section):

@@ -52,6 +52,8 @@ class Report:
     _seen: dict[tuple[Spot, str], Problem] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    beside: list[Path] = field(default_factory=list)
+    """What else was read: secret files, and folders that an `include` looks into."""
 
     def problem(self, spot: Spot, path: str, message: str, hint: str | None = None) -> None:
         """Note a problem. A place has one: what follows from it, or is found again by another bot, is dropped."""

@@ -62,7 +62,8 @@ class Recent:
         last = int(now // 60)
         return [known.get(at, Minute(at)) for at in range(last - MINUTES + 1, last + 1)]
 
-    def forget(self, bot: str) -> None:
-        """The bot is gone."""
-        self._seconds.pop(bot, None)
-        self._minutes.pop(bot, None)
+    def keep(self, bots: set[str]) -> None:
+        """Forget all others."""
+        for known in (self._seconds, self._minutes):
+            for gone in known.keys() - bots:
+                del known[gone]

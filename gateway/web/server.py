@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import hmac
 import os
 import secrets
@@ -16,6 +18,8 @@ from gateway.errors import Transient
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY = 1024 * 1024
 """Bytes; routes set their own, lower limits."""
+ANSWERS_WITHIN = 5.0
+UNAUTHORIZED = "Unauthorized: the admin token (server.admin.token) is missing or wrong."
 DETAILS = {404: "There is nothing at this address.", 405: "This address does not take this method."}
 
 
@@ -40,8 +44,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         )
 
 
-def guarded(token: Callable[[], str | None]) -> Any:
-    """Everything but the probes needs the token, as Bearer or as the password of Basic; compared in constant time."""
+def guarded(token: Callable[[], str | None], refused: Callable[[], None] = lambda: None) -> Any:
+    """Everything but the probes needs the token, as Bearer or as the password of Basic; compared in constant time.
+
+    `refused` is called for every request without it.
+    """
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -49,8 +56,9 @@ def guarded(token: Callable[[], str | None]) -> Any:
         if expected is None or request.path in {"/livez", "/readyz"}:
             return await handler(request)
         given = _given(request).encode(errors="surrogateescape")  # a header may hold any bytes
-        if not hmac.compare_digest(given, expected.encode()):
-            body = {"type": "about:blank", "title": "Unauthorized", "status": 401}
+        if not hmac.compare_digest(_digest(given), _digest(expected.encode())):
+            refused()
+            body = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": UNAUTHORIZED}
             headers = {"WWW-Authenticate": 'Basic realm="gateway"'}
             return web.json_response(
                 body, status=401, headers=headers, content_type="application/problem+json"
@@ -58,6 +66,11 @@ def guarded(token: Callable[[], str | None]) -> Any:
         return await handler(request)
 
     return guard
+
+
+def _digest(token: bytes) -> bytes:
+    """All of one length: the time of a comparison would tell that of the token."""
+    return hashlib.sha256(token).digest()
 
 
 def _given(request: web.Request) -> str:
@@ -72,15 +85,27 @@ def _given(request: web.Request) -> str:
     return ""
 
 
+class _OpenRouter(web.UrlDispatcher):
+    """Takes routes also while it serves: a reload may bring the first bot of a platform."""
+
+    def freeze(self) -> None:
+        """Never."""
+
+
 class Listener:
     """One aiohttp application on one address."""
 
     def __init__(self, host: str, port: int, routes: Sequence[Any], middlewares: Sequence[Any] = ()) -> None:
         app = web.Application(middlewares=[problems, *middlewares], client_max_size=LARGEST_BODY)
-        app.add_routes(routes)
+        app._router = self._router = _OpenRouter()  # noqa: SLF001 - its argument is deprecated without another way
+        self.add(routes)
         self._host, self.port = host, port
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         self.up = False
+
+    def add(self, routes: Sequence[Any]) -> None:
+        """Serve these, too."""
+        self._router.add_routes(routes)
 
     async def start(self) -> None:
         """Listen; `port` is the real one afterwards. Raises Transient when the port is in use."""
@@ -93,6 +118,20 @@ class Listener:
             raise Transient(f"cannot listen on {self._host}:{self.port}: {why}") from error
         self.port = self._runner.addresses[0][1]
         self.up = True
+
+    async def answers(self) -> bool:
+        """Ask ourselves something, as a visitor would: an open socket alone serves nobody."""
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104 - read, not bound
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                reader, writer = await asyncio.open_connection(here, self.port)
+                try:
+                    writer.write(b"HEAD /openapi.json HTTP/1.1\r\nHost: self\r\nConnection: close\r\n\r\n")
+                    return bool(await reader.readline())
+                finally:
+                    writer.close()
+        except OSError:
+            return False
 
     async def stop(self) -> None:
         self.up = False

@@ -23,6 +23,12 @@ class LastSeen:
         elif isinstance(fact, DeliveryEnded) and fact.outcome == "sent":
             self.replied[fact.bot, fact.platform] = fact.at
 
+    def keep(self, channels: set[tuple[str, str]]) -> None:
+        """Forget all others."""
+        for times in (self.heard, self.replied):
+            for gone in times.keys() - channels:
+                del times[gone]
+
 
 def moment(at: float | None) -> str | None:
     """Seconds since the epoch → ISO 8601."""
