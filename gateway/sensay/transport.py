@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import httpx
+
+from gateway.sensay.wire import AiohttpTransport
 
 CONNECT_TIMEOUT = 5.0
 LARGEST_ANSWER = 16 * 2**20
@@ -68,14 +71,14 @@ class Answer:
 
 
 class Transport:
-    """One client with kept-alive connections. It never queues: how much is in flight is decided before."""
+    """One pool of kept-alive connections. It never queues: how much is in flight is decided before.
+
+    Requests go straight to httpx's transport: what a client adds to them (cookies, redirects, authentication) is not
+    wanted here, and costs as much as the request itself.
+    """
 
     def __init__(self) -> None:
-        self._http = httpx.AsyncClient(
-            trust_env=False,
-            follow_redirects=False,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=30.0),
-        )
+        self._wire = AiohttpTransport()
 
     async def fetch(
         self,
@@ -92,26 +95,23 @@ class Transport:
         `left` is called when the request has been written, which a busy machine may do long after it was asked to;
         `piece` with each part of a success's body as soon as it is here.
         """
-
-        async def trace(event: str, _: object) -> None:
-            if event == "http11.send_request_body.complete":
-                left()
-
-        patience = httpx.Timeout(timeout, connect=CONNECT_TIMEOUT, pool=None)
+        patience = {"connect": CONNECT_TIMEOUT, "read": timeout}
         try:
-            # The client's own timeout starts anew with each byte; this one does not.
+            request = httpx.Request(
+                method,
+                _parsed(url),
+                headers=headers,
+                content=content,
+                extensions={"timeout": patience, "left": left},
+            )
+            # The wire's own timeout starts anew with each byte; this one does not.
             async with asyncio.timeout(timeout):
-                request = self._http.stream(
-                    method,
-                    url,
-                    headers=headers,
-                    content=content,
-                    timeout=patience,
-                    extensions={"trace": trace},
-                )
-                async with request as response:
+                response = await self._wire.handle_async_request(request)
+                try:
                     body = await _read(response, piece if response.is_success else None)
-                    return Answer(response.status_code, response.headers, body)
+                finally:
+                    await response.aclose()
+                return Answer(response.status_code, response.headers, body)
         except (
             httpx.ConnectError,
             httpx.ConnectTimeout,
@@ -125,7 +125,13 @@ class Transport:
             raise Dropped(type(error).__name__) from error
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._wire.aclose()
+
+
+@lru_cache(256)
+def _parsed(url: str) -> httpx.URL:
+    """There are as many as replicas and operations."""
+    return httpx.URL(url)
 
 
 async def _read(response: httpx.Response, piece: Callable[[bytes], None] | None) -> bytes:
