@@ -1,4 +1,4 @@
-# make setup | demo | test | check | lint | lock | schema | bench-quota | bench-latency
+# make setup | demo | test | check | lint | image | lock | schema | bench-quota | bench-latency
 PYTHON ?= python3
 ARGS ?= -n auto
 export UV_PYTHON_DOWNLOADS := never
@@ -8,7 +8,7 @@ COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --
            --python-version 3.11 pyproject.toml
 
 .PHONY: kill-matrix soak bench-journal
-.PHONY: setup demo test check lint lock schema browser bench-quota bench-latency bench-telegram bench-discord bench-widget types-widget
+.PHONY: setup demo test check lint lock schema browser image bench-quota bench-latency bench-telegram bench-discord bench-widget types-widget
 
 setup: $(STAMP)
 
@@ -36,17 +36,22 @@ lint: setup  ## everything of the gate but the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@mkdir -p build
-	@for kind in "" -dev; do cp requirements$$kind.lock build/fresh$$kind.lock; done
+	@for kind in "" -dev -image; do cp requirements$$kind.lock build/fresh$$kind.lock; done
 	$(COMPILE) -o build/fresh.lock
 	$(COMPILE) --group dev -o build/fresh-dev.lock
-	@for kind in "" -dev; do diff -u requirements$$kind.lock build/fresh$$kind.lock || \
+	$(filter-out pyproject.toml,$(COMPILE)) --group image -o build/fresh-image.lock
+	@for kind in "" -dev -image; do diff -u requirements$$kind.lock build/fresh$$kind.lock || \
 	  { echo "requirements$$kind.lock is stale: make lock"; exit 1; }; done
 
 check: lint test  ## the gate
 
+image: setup  ## build the image, run it locked down, judge it and the manifests: as root on Debian, else it says why not
+	.ci/image
+
 lock: setup  ## resolve the dependencies anew
 	$(COMPILE) --upgrade -o requirements.lock
 	$(COMPILE) --upgrade --group dev -o requirements-dev.lock
+	$(filter-out pyproject.toml,$(COMPILE)) --upgrade --group image -o requirements-image.lock
 
 schema: setup  ## the configuration's JSON Schema for editors
 	$(BIN)/sensay-gateway config schema > config/schema.json

@@ -17,9 +17,11 @@ from gateway.settings import load
 
 ROOT = Path(__file__).parents[1]
 K8S = ROOT / "k8s"
+BASE = K8S / "base"
+VALKEY = K8S / "overlays" / "valkey"
 TOOLS = Path(sys.executable).parent
 QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?")
-YAMLLINT = "{extends: default, rules: {line-length: {max: 120}, document-start: disable}}"
+YAMLLINT = "{extends: default, rules: {line-length: {max: 125}, document-start: disable}}"
 
 
 def run(tool: str, *arguments: object, given: str | None = None) -> str:
@@ -65,7 +67,7 @@ def container(pod: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def secrets() -> dict[str, str]:
-    (example,) = documents((K8S / "secret.example.yaml").read_text())
+    (example,) = documents((BASE / "secret.example.yaml").read_text())
     return example["stringData"]
 
 
@@ -124,24 +126,31 @@ def test_manifests_are_valid_to_the_letter(rendered: str, tmp_path: Path):
     file = tmp_path / "rendered.yaml"
     file.write_text(rendered)
 
-    run("kubernetes-validate", "--strict", file, K8S / "secret.example.yaml")
+    run("kubernetes-validate", "--strict", file, BASE / "secret.example.yaml")
 
 
 def test_manifests_are_tidy_yaml():
     run("yamllint", "--strict", "-d", YAMLLINT, K8S)
 
 
-def test_all_manifests_are_applied_but_the_example(manifests: dict[str, Any]):
-    listed = set(documents((K8S / "kustomization.yaml").read_text())[0]["resources"])
-    files = {file.name for file in K8S.glob("*.yaml")}
+def test_every_file_is_used_but_the_example():
+    for folder in (file.parent for file in K8S.rglob("kustomization.yaml")):
+        (kustomization,) = documents((folder / "kustomization.yaml").read_text())
+        used = {*kustomization["resources"], *(patch["path"] for patch in kustomization.get("patches", []))}
+        used |= {name for made in kustomization.get("configMapGenerator", []) for name in made["files"]}
+        unused = {file.name for file in folder.iterdir() if file.is_file()} - used
 
-    assert files - listed == {"kustomization.yaml", "gateway.yaml", "secret.example.yaml"}
+        assert unused - {"secret.example.yaml"} == {"kustomization.yaml"}, folder
+
+
+def test_the_base_is_one_pod_with_a_volume(manifests: dict[str, Any]):
     assert set(manifests) == {
         "Namespace",
         "ConfigMap",
         "Deployment",
         "PersistentVolumeClaim",
         "Service",
+        "NetworkPolicy",
     }
 
 
@@ -156,13 +165,15 @@ def test_quantities_are_such(manifests: dict[str, Any], container: dict[str, Any
 
 
 def test_the_clusters_configuration_is_good(secrets: dict[str, str]):
-    loaded = load(K8S / "gateway.yaml", secrets)
+    loaded = load(BASE / "gateway.yaml", secrets)
 
     assert list(loaded.settings.bots) == ["support"]
 
 
 def test_the_example_secret_has_just_the_variables_that_the_configuration_names(secrets: dict[str, str]):
-    named = set(re.findall(r"\$\{(\w+)", (K8S / "gateway.yaml").read_text()))
+    named = set(re.findall(r"\$\{(\w+)", (BASE / "gateway.yaml").read_text()))
+
+    named |= set(re.findall(r"\$\{(\w+)", (VALKEY / "gateway.yaml").read_text()))
 
     assert named == set(secrets)
 
@@ -180,7 +191,7 @@ def test_the_pod_has_what_it_refers_to(manifests: dict[str, Any], pod: dict[str,
 
 
 def test_the_journal_is_on_the_volume(container: dict[str, Any], secrets: dict[str, str]):
-    journal = load(K8S / "gateway.yaml", secrets).settings.journal
+    journal = load(BASE / "gateway.yaml", secrets).settings.journal
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
 
     assert journal.startswith(f"sqlite:///{mounts['data']}/")
@@ -193,14 +204,15 @@ def test_the_journal_never_has_two_owners(manifests: dict[str, Any]):
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_a_pod_has_the_time_to_drain(pod: dict[str, Any], secrets: dict[str, str]):
-    grace = load(K8S / "gateway.yaml", secrets).settings.shutdown_grace
+def test_a_pod_has_the_time_to_drain(pod: dict[str, Any], container: dict[str, Any], secrets: dict[str, str]):
+    grace = load(BASE / "gateway.yaml", secrets).settings.shutdown_grace
+    before = container["lifecycle"]["preStop"]["sleep"]["seconds"]
 
-    assert pod["terminationGracePeriodSeconds"] >= grace + 10
+    assert pod["terminationGracePeriodSeconds"] >= before + grace + 10
 
 
 def test_probes_ask_the_admin_port_by_number(container: dict[str, Any], secrets: dict[str, str]):
-    admin = load(K8S / "gateway.yaml", secrets).settings.server.admin
+    admin = load(BASE / "gateway.yaml", secrets).settings.server.admin
     probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
 
     assert admin.host == "0.0.0.0"
@@ -212,7 +224,7 @@ def test_probes_ask_the_admin_port_by_number(container: dict[str, Any], secrets:
 
 
 def test_the_service_offers_the_public_port_only(manifests: dict[str, Any], secrets: dict[str, str]):
-    public = load(K8S / "gateway.yaml", secrets).settings.server.public
+    public = load(BASE / "gateway.yaml", secrets).settings.server.public
 
     assert [port["targetPort"] for port in manifests["Service"]["spec"]["ports"]] == [public.port]
 
@@ -233,7 +245,7 @@ def test_the_pod_may_do_nothing_that_it_need_not(pod: dict[str, Any], container:
 
 def test_image_and_manifests_carry_the_projects_version():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    (kustomization,) = documents((K8S / "kustomization.yaml").read_text())
+    (kustomization,) = documents((BASE / "kustomization.yaml").read_text())
 
     assert f"VERSION={version}" in instructions("ARG")
     assert kustomization["images"] == [{"name": "sensay-gateway", "newTag": version}]
