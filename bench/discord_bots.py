@@ -103,7 +103,7 @@ def host_of(bots: Ours, name: str) -> Any:
     from gateway.messages import Accepted, Said
 
     class Host:
-        bot, platform, clock, up = name, "discord", SystemClock(), False
+        bot, platform, clock, up, images = name, "discord", SystemClock(), False, False
 
         async def accept(self, *arrivals: Any) -> list[Accepted]:
             bots.heard.update(arrival.message_id for arrival in arrivals if isinstance(arrival, Said))

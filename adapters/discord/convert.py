@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from adapters.discord.pictures import pictures_of
+from adapters.discord.words import REPLY, plain, quotes, visible
 from gateway.messages import (
     Address,
     Addressed,
@@ -25,22 +27,13 @@ from gateway.messages import (
 
 MESSAGE_EVENTS = ("MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK")
 EPOCH_MS = 1_420_070_400_000
-_SAID_TYPES = (0, 19)
+_SAID_TYPES = (0, REPLY)
 """What people write; all other types are notices of Discord itself (joins, pins, boosts, thread starts)."""
-_REPLY = 19
 THREADS = (10, 11, 12)
 _THREADABLE = (0, 5)
 """Text and announcement channels."""
 _USER_MENTION = re.compile(r"<@!?(\d+)>")
-_IGNORABLE = (
-    r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
-    r"\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff"
-)
-_NOTHING = re.compile(rf"[\s{_IGNORABLE}]*")
-_FLOOD = re.compile(rf"[{_IGNORABLE}]{{17,}}")
-"""More than any character or flag is made of."""
 _TITLE = 80
-_CONTEXT = 4000
 _NOT_TEXT = ("attachments", "sticker_items", "poll", "message_snapshots")
 
 
@@ -52,6 +45,11 @@ class Me(Value, frozen=True):
     name: str = ""
     threads: bool = False
     """Conversations in channels get a thread each."""
+    images: bool = False
+    """The replica is shown pictures."""
+
+    def seeing(self, images: bool) -> Me:
+        return self if images == self.images else msgspec.structs.replace(self, images=images)
 
 
 class Around(Value, frozen=True):
@@ -86,7 +84,7 @@ def may_concern(data: Facts, me: Me, *, listening: bool) -> bool:
     if "guild_id" not in data or not _by_a_person(data, me):
         return False
     spoken_to = me.id in _mentioned(data) or bool(data.get("mention_roles")) or _answers(data, me)
-    return spoken_to or (listening and bool(data.get("content")))
+    return spoken_to or (listening and any(data.get(field) for field in ("content", *_NOT_TEXT)))
 
 
 def convert(event: str, data: Facts, me: Me, where: Around | None = None) -> tuple[Arrival, ...]:
@@ -121,12 +119,13 @@ def _said(data: Facts, me: Me, where: Around | None) -> tuple[Arrival, ...]:
     identity, channel, author = str(data["id"]), str(data["channel_id"]), data["author"]
     guild = _text(data.get("guild_id"))
     addressed = _addressed(data, me, where)
-    text = read(data, me, where)
-    answer_with = None if text else _instead(data, addressed)
-    if not text and answer_with is None:
+    text, images = read(data, me, where), pictures(data, me)
+    asks = bool(text) or (bool(images) and addressed is not None)
+    answer_with = None if asks else _instead(data, addressed)
+    if not asks and answer_with is None:
         return ()
     address = {"channel_id": channel, "message_id": identity, "guild_id": guild}
-    opens = me.threads and addressed is not None and bool(text) and where.kind in _THREADABLE
+    opens = me.threads and addressed is not None and asks and where.kind in _THREADABLE
     if opens:
         address["thread"] = title(text)
     place = None if asked and guild and where.kind is None else where.parent or channel
@@ -148,6 +147,7 @@ def _said(data: Facts, me: Me, where: Around | None) -> tuple[Arrival, ...]:
             place=Place(direct=guild is None, guild=guild, channel=place),
             dedupe=(f"message:{identity}",),
             answer_with=answer_with,
+            images=images,
             context=context(data, author, where),
             raw=as_text(data),
         ),
@@ -218,14 +218,14 @@ def _addressed(data: Facts, me: Me, where: Around) -> Addressed | None:
     if where.own_role is not None and where.own_role in data.get("mention_roles", ()):
         return "mention"
     if pinged:
-        return "reply_ping" if data.get("type") == _REPLY else "mention"
+        return "reply_ping" if data.get("type") == REPLY else "mention"
     in_its_thread = me.threads and where.owned
     return "reply" if in_its_thread or _answers(data, me) else None
 
 
 def _answers(data: Facts, me: Me) -> bool:
     referenced = data.get("referenced_message") or {}
-    return bool(data.get("type") == _REPLY and (referenced.get("author") or {}).get("id") == me.id)
+    return bool(data.get("type") == REPLY and (referenced.get("author") or {}).get("id") == me.id)
 
 
 def _mentioned(data: Facts) -> list[str]:
@@ -243,52 +243,28 @@ def _instead(data: Facts, addressed: Addressed | None) -> TextName | None:
 
 
 def read(data: Facts, me: Me, where: Around) -> str:
-    """What a message says: its own words, then what it forwards or shows, quoted. Empty if nothing can be read."""
+    """What a message says: its own words, then what it brings along, quoted. Empty if nothing can be read."""
     text = words(data, me, where)
     parts = [text] if visible(text) else []
-    return "\n\n".join([*parts, *_shown(data)])
+    return "\n\n".join([*parts, *quotes(data, me.id)])
+
+
+def pictures(data: Facts, me: Me) -> tuple[str, ...]:
+    """Addresses of what the replica is shown."""
+    return pictures_of(data, me.id) if me.images else ()
 
 
 def words(data: Facts, me: Me, where: Around) -> str:
     """The text without the mention of the bot, other people by name, and every other character as it was."""
     if "<@" not in data["content"]:
-        return _plain(data["content"])
+        return plain(data["content"])
     own = rf"<@!?{me.id}>" if where.own_role is None else rf"(?:<@!?{me.id}>|<@&{where.own_role}>)"
     text = re.sub(rf"\A\s*{own}[,:]?[ \t]*", "", data["content"])
     text = re.sub(rf"^{own}[ \t]?", "", text, flags=re.MULTILINE)
     text = re.sub(rf"[ \t]?{own}", "", text)
     names = {str(user["id"]): name_of(user, user.get("member")) for user in data.get("mentions", ())}
     text = _USER_MENTION.sub(lambda m: f"@{names[m[1]]}" if names.get(m[1]) else m[0], text)
-    return _plain(text)
-
-
-def _plain(text: str) -> str:
-    return (text if text.isascii() else _FLOOD.sub("", text)).strip()
-
-
-def visible(text: str) -> bool:
-    """Whether a person sees anything of it."""
-    return bool(text.strip()) if text.isascii() else _NOTHING.fullmatch(text) is None
-
-
-def _shown(data: Facts) -> list[str]:
-    """Forwarded messages and the cards of links, as quotations."""
-    if not data.get("message_snapshots") and not data.get("embeds"):
-        return []
-    snapshots = [snapshot.get("message") or {} for snapshot in data.get("message_snapshots") or ()]
-    texts = [snapshot.get("content") or "" for snapshot in snapshots]
-    cards = [card for shown in (data, *snapshots) for card in shown.get("embeds") or ()]
-    texts += ["\n".join(_lines(card)) for card in cards]
-    return [_quoted(text[:_CONTEXT]) for text in texts if visible(text)]
-
-
-def _lines(card: Facts) -> list[str]:
-    fields = [f"{field.get('name')}: {field.get('value')}" for field in card.get("fields") or ()]
-    return [line for line in (card.get("title"), card.get("description"), *fields) if line]
-
-
-def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.strip().split("\n"))
+    return plain(text)
 
 
 def title(text: str) -> str:

@@ -160,7 +160,7 @@ class Inbox:
             where = await self._directory.around(data, self._me) if concerned else None
         except (KeyError, TypeError, AttributeError):
             where = None  # malformed: conversion says so
-        return convert(event, data, self._me, where)
+        return convert(event, data, self._me.seeing(self._host.images), where)
 
     async def _remember_in_time(self) -> None:
         """A new session at once, its progress now and then: a stale number only means that more comes twice."""

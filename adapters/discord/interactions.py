@@ -25,13 +25,14 @@ from adapters.discord.convert import (
     as_text,
     context,
     name_of,
+    pictures,
     read,
     roles_of,
     said_at,
     unreadable,
-    visible,
 )
 from adapters.discord.responses import Responses
+from adapters.discord.words import visible
 from gateway.messages import (
     Accepted,
     Address,
@@ -67,7 +68,7 @@ def used(data: Facts, me: Me) -> Said | None:
             return _said(data, me, str(given[commands.QUESTION]).strip(), None)
         case commands.ASK_ABOUT, 3:
             target = command["resolved"]["messages"][command["target_id"]]
-            return _said(data, me, read(target, me, Around()), None)
+            return _said(data, me, read(target, me, Around()), None, pictures(target, me))
         case commands.HELP, 1:
             return _said(data, me, "", "help")
         case commands.PRIVACY, 1:
@@ -76,14 +77,14 @@ def used(data: Facts, me: Me) -> Said | None:
             return None
 
 
-def _said(data: Facts, me: Me, text: str, answer_with: TextName | None) -> Said:
+def _said(data: Facts, me: Me, text: str, answer_with: TextName | None, images: tuple[str, ...] = ()) -> Said:
     identity, channel = str(data["id"]), data.get("channel") or {}
     at, member = str(data["channel_id"]), data.get("member")
     user = (member or data)["user"]
     guild = None if data.get("guild_id") is None else str(data["guild_id"])
     parent = channel.get("parent_id") if channel.get("type") in THREADS else None
     foreign = _foreign(data)
-    if not visible(text) and answer_with is None:
+    if not (visible(text) or images or answer_with):
         answer_with = "unsupported"
     address = {
         "channel_id": at,
@@ -109,6 +110,7 @@ def _said(data: Facts, me: Me, text: str, answer_with: TextName | None) -> Said:
         place=Place(direct=guild is None, guild=guild, channel=str(parent or at)),
         dedupe=(f"interaction:{identity}",),
         answer_with=answer_with,
+        images=images,
         deadline=said_at(identity) + TOKEN_LIFE if foreign else None,
         context=context(data, user, Around(channel=channel.get("name"))),
         raw=as_text({**data, "token": "***"}),
@@ -154,7 +156,7 @@ class Interactions:
 
     async def _serve(self, data: Facts) -> None:
         try:
-            said = used(data, self._me)
+            said = used(data, self._me.seeing(self._host.images))
         except Exception as error:  # noqa: BLE001 - a malformed one must not cost the others
             await self._unreadable(data, error)
             return

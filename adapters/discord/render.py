@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapters.discord.convert import visible
 from adapters.discord.markdown import adapt, whole
 from adapters.discord.split import LIMIT, split
+from adapters.discord.words import visible
 from gateway.messages import Address, Part, Reply
 
 FILE_NAME = "answer.md"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import regex
 
-from adapters.discord.convert import visible
+from adapters.discord.words import visible
 
 LIMIT = 2000
 """Code points, as Discord counts them."""

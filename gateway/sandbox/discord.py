@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from gateway.sandbox.discord_gateway import GatewaySandbox
 from gateway.sandbox.discord_rest import RestSandbox
 from gateway.sandbox.discord_world import Bot, Channel, Json, World, snowflake
 from gateway.sandbox.faults import Faults
+from gateway.sandbox.telegram_files import PICTURE
 
 
 class DiscordSandbox:
@@ -39,6 +41,7 @@ class DiscordSandbox:
         return [
             *self.rest.routes(),
             *(web.get(path, self.gateway.serve) for path in ("/gateway", "/gateway/")),
+            web.get("/attachments/{channel}/{id}/{name}", _attached),
         ]
 
     def control_routes(self) -> list[web.RouteDef]:
@@ -71,7 +74,10 @@ class DiscordSandbox:
         self.world.bot(token).revoked = True
 
     async def say(self, token: str, said: Json) -> Json:
-        """A person says something; returns the message as the bot is shown it. A reply pings unless `ping` is false."""
+        """A person says something; returns the message as the bot is shown it. A reply pings unless `ping` is false.
+
+        `attachments` are names of files, as in `["cat.png"]`; `extra` is put into the message as it is.
+        """
         bot = self.world.bot(token)
         person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
         channel = await self._enter(bot, person, said)
@@ -79,11 +85,24 @@ class DiscordSandbox:
         if said.get("mention"):
             text = f"<@{bot.id}> {text}"
         answers = channel.messages.get(str(said.get("reply_to"))) if said.get("reply_to") else None
+        attached = [self._attachment(channel, str(name)) for name in said.get("attachments") or ()]
+        extra = {"attachments": attached, **(said.get("extra") or {})}
         message = self.world.write(
-            channel, person, text, answers=answers, ping=bool(said.get("ping", True)), extra=said.get("extra")
+            channel, person, text, answers=answers, ping=bool(said.get("ping", True)), extra=extra
         )
         await self.gateway.publish(channel, "MESSAGE_CREATE", self._event(channel, person, message))
         return message
+
+    def _attachment(self, channel: Channel, name: str) -> Json:
+        """A file that somebody sent, with an address as Discord signs it."""
+        identity, base = (
+            self.world.new_id(),
+            self.gateway_url.replace("ws", "http", 1).removesuffix("/gateway"),
+        )
+        address = f"{base}/attachments/{channel.id}/{identity}/{name}?ex=1&is=1&hm=1"
+        kind = mimetypes.guess_type(name)[0]
+        facts = {"id": identity, "filename": name, "size": len(PICTURE), "url": address, "proxy_url": address}
+        return {**facts, **({"content_type": kind} if kind else {})}
 
     async def interact(self, token: str, said: Json) -> Json:
         """A person uses a command; returns `{id, token}`.
@@ -221,3 +240,9 @@ class DiscordSandbox:
     async def _drop(self, _: web.Request) -> web.Response:
         self.gateway.drop()
         return web.json_response({})
+
+
+async def _attached(request: web.Request) -> web.Response:
+    """Every picture is the same small one, and every other file is empty."""
+    kind = mimetypes.guess_type(request.match_info["name"])[0] or "application/octet-stream"
+    return web.Response(body=PICTURE if kind.startswith("image/") else b"", content_type=kind)

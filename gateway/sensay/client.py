@@ -61,7 +61,7 @@ class SensayClient:
         With `on_delta` Sensay is asked for a stream; one that cannot stream answers with JSON as always, or says so
         and is asked for JSON.
         """
-        operation = self._dialect.complete[channel_of(question.platform)]
+        operation = self._dialect.complete[self._dialect.filed(question)]
         try:
             answered = await self._for_user(operation, question, admit, on_delta)
         except Permanent as error:
@@ -72,7 +72,7 @@ class SensayClient:
 
     async def find(self, question: Question, since: float, admit: Admit) -> Reply | Literal["pending"] | None:
         """Look the question up in its channel's history. Raises Transient when the history cannot be had now."""
-        operation = self._dialect.history[channel_of(question.platform)]
+        operation = self._dialect.history[self._dialect.filed(question)]
         left = await admit(operation.kind, operation.completion)
         try:
             answered = await self._exchange(operation, question, left)

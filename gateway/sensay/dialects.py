@@ -19,6 +19,7 @@ OperationName = Literal["complete", "record", "history", "ensure_user", "profile
 Channel = Literal["telegram", "discord", "embed"]
 Body: TypeAlias = Callable[[Question], Mapping[str, Any]]
 
+_PICTURE = "imageURL"
 _CHANNELS: Mapping[PlatformName, Channel] = {
     "telegram": "telegram",
     "discord": "discord",
@@ -72,6 +73,12 @@ class Dialect:
     history: Mapping[Channel, Operation[History]]
     record: Mapping[Channel, Operation[Nothing]]
 
+    def filed(self, question: Question) -> Channel:
+        """Where a question is asked and looked up: where it came from, or with a picture where Sensay looks at one."""
+        own = channel_of(question.platform)
+        shows = bool(question.images) and own == "discord" and _discord_data(question.context) is not None
+        return "telegram" if shows and _PICTURE in self.complete["telegram"].keys else own
+
 
 def channel_of(platform: PlatformName) -> Channel:
     """Where Sensay files what comes from a platform; the webhook's callers are embedding, like a website."""
@@ -86,11 +93,29 @@ def _shaped(context: Facts, shape: Mapping[str, Callable[[Any], Any]]) -> Facts:
     return {key: to(context[key]) for key, to in shape.items() if context.get(key) is not None}
 
 
-def _telegram_data(context: Facts) -> Facts:
+def _telegram_data(question: Question) -> Facts:
+    context = question.context if question.platform == "telegram" else _as_on_telegram(question.context)
     data = _shaped(context, _TELEGRAM_DATA)
     if data.get("message_thread_id", 0) <= 0:
         data.pop("message_thread_id", None)  # outside of a topic there is none, and zero is refused
     return data
+
+
+def _as_on_telegram(discord: Facts) -> Facts:
+    """A message of Discord's in the words of the only path that takes pictures."""
+    return {
+        "chat_type": "group" if "server_id" in discord else "private",
+        "chat_id": _number(discord["channel_id"]),
+        "message_id": _number(discord["message_id"]),
+        "chat_name": discord.get("channel_name"),
+        "user_id": _number(discord["author_id"]),
+        "username": discord.get("author_name"),
+    }
+
+
+def _number(snowflake: str) -> int:
+    """The leading bits, as many as a JSON number keeps everywhere; the ten others count within a millisecond."""
+    return int(snowflake) >> 10
 
 
 def _discord_data(context: Facts) -> Facts | None:
@@ -101,8 +126,8 @@ def _discord_data(context: Facts) -> Facts | None:
 def _with_telegram_data(question: Question) -> Facts:
     return {
         "content": question.text,
-        "telegram_data": _telegram_data(question.context),
-        "imageURL": next(iter(question.images), None),
+        "telegram_data": _telegram_data(question),
+        _PICTURE: next(iter(question.images), None),
     }
 
 
@@ -169,7 +194,7 @@ DIALECTS: Mapping[DialectName, Dialect] = {
     "openapi": Dialect(
         complete={
             "telegram": _complete(
-                f"{_CHAT}/telegram", _with_telegram_data, "telegram_data", "imageURL"
+                f"{_CHAT}/telegram", _with_telegram_data, "telegram_data", _PICTURE
             ),
             "discord": _FILED,
             "embed": _FILED,

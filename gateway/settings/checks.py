@@ -111,8 +111,9 @@ def advice(settings: Settings) -> Iterator[str]:
             yield f"bots.{name}: has no channel (telegram, discord, web or webhook)"
         if bot.access.dm == "allowed" and not (bot.access.allow.users or bot.access.allow.roles):
             yield f"bots.{name}.access.dm: allowed, but access.allow names nobody"
-        if bot.images == "signed_url" and (not bot.telegram or settings.sensay.dialect != "openapi"):
-            yield f"bots.{name}.images: pictures are shown on Telegram only, with sensay.dialect openapi"
+        pictures = (bot.telegram or bot.discord) and settings.sensay.dialect == "openapi"
+        if bot.images == "signed_url" and not pictures:
+            yield f"bots.{name}.images: pictures are shown on Telegram and Discord, with sensay.dialect openapi"
         if bot.discord and not bot.discord.message_content:
             yield from (f"bots.{name}.discord.{deaf}" for deaf in _deaf(bot.discord))
 

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.app import Gateway
+from gateway.sandbox.faults import Fault
 from gateway.sandbox.sensay import SUPPORT
 from gateway.sandbox.server import Sandbox
+from gateway.sandbox.telegram_files import PICTURE
 from gateway.settings import Settings
 from tests.platforms.discord_scene import ADA, TOKEN
 from tests.platforms.fake_host import until
@@ -27,7 +30,7 @@ def sent(sandbox: Sandbox) -> Sent:
 
 @asynccontextmanager
 async def running(
-    sandbox: Sandbox, access: dict[str, Any] | None = None, **section: Any
+    sandbox: Sandbox, access: dict[str, Any] | None = None, images: str = "off", **section: Any
 ) -> AsyncIterator[None]:
     settings = Settings.model_validate(
         {
@@ -44,6 +47,7 @@ async def running(
                     "organization": "acme",
                     "replica": SUPPORT,
                     "access": access or {},
+                    "images": images,
                     "discord": {"token": TOKEN, **section},
                 }
             },
@@ -104,3 +108,82 @@ async def test_a_conversation_goes_on_in_its_thread(sandbox: Sandbox, sent: Sent
 
     assert [QUESTION] == [item["text"] for item in sent("thread")]
     assert [question["id"]] * 2 == [item["chat"] for item in sent("message")]
+
+
+# --- pictures ---
+
+
+def asked(sandbox: Sandbox) -> list[Any]:
+    """Completions of a user that Sensay knows."""
+    return [
+        request
+        for request in sandbox.sensay.requests
+        if request.operation == "complete" and request.status != 401
+    ]
+
+
+async def shows(sandbox: Sandbox, text: str, *names: str, **more: object) -> None:
+    await sandbox.discord.say(TOKEN, {"user": ADA, "text": text, "attachments": list(names), **more})
+
+
+async def test_the_replica_is_shown_a_picture_by_discords_own_address(sandbox: Sandbox, sent: Sent):
+    async with running(sandbox, images="signed_url"):
+        await shows(sandbox, "What is this?", "cat.png")
+        await until(lambda: len(sent("message")) == 1, 15)
+        [request] = asked(sandbox)
+        async with aiohttp.ClientSession() as http, http.get(request.body["imageURL"]) as picture:
+            seen = await picture.read()
+
+    assert PICTURE == seen
+    assert "What is this?" == request.body["content"]
+    assert request.path.endswith("/chat/completions/telegram"), (
+        "the one path on which Sensay looks at pictures"
+    )
+    assert "discord" == request.headers["X-USER-ID-TYPE"]
+
+
+async def test_a_picture_without_words_is_a_question_and_the_next_one_is_asked_as_always(
+    sandbox: Sandbox, sent: Sent
+):
+    async with running(sandbox, images="signed_url"):
+        await shows(sandbox, "", "cat.png", channel=55, mention=True)
+        await until(lambda: len(sent("message")) == 1, 15)
+        await shows(sandbox, QUESTION)
+        await until(lambda: len(sent("message")) == 2, 15)
+
+    assert [("(picture)", True), (QUESTION, False)] == [
+        (request.body["content"], "imageURL" in request.body) for request in asked(sandbox)
+    ]
+
+
+async def test_what_cannot_be_shown_is_said_to_be_unsupported_and_costs_nothing(sandbox: Sandbox, sent: Sent):
+    async with running(sandbox, images="signed_url"):
+        await shows(sandbox, "", "notes.pdf")
+        await until(lambda: len(sent("message")) == 1, 15)
+
+    assert ([], True) == (asked(sandbox), sent("message")[0]["text"].startswith("Sorry, I cannot read this"))
+
+
+async def test_without_images_the_words_are_asked_and_a_picture_alone_is_unsupported(
+    sandbox: Sandbox, sent: Sent
+):
+    async with running(sandbox):
+        await shows(sandbox, "What is this?", "cat.png")
+        await shows(sandbox, "", "cat.png")
+        await until(lambda: len(sent("message")) == 2, 15)
+
+    assert [("What is this?", False)] == [
+        (request.body["content"], "imageURL" in request.body) for request in asked(sandbox)
+    ]
+
+
+async def test_a_picture_whose_answer_was_lost_is_looked_up_where_it_was_asked(sandbox: Sandbox, sent: Sent):
+    async with running(sandbox, images="signed_url"):
+        await shows(sandbox, QUESTION)
+        await until(lambda: len(sent("message")) == 1, 15)
+        sandbox.sensay.faults.add(Fault("sensay", "complete", "drop_after", times=1))
+        await shows(sandbox, "What is this?", "cat.png")
+        await until(lambda: len(sent("message")) == 2, 30)
+
+    assert [QUESTION, "What is this?"] == [request.body["content"] for request in asked(sandbox)]
+    assert any(request.path.endswith("/chat/history/telegram") for request in sandbox.sensay.requests)

@@ -935,5 +935,5 @@ def test_pictures_where_sensay_does_not_look_at_them_are_warned_of(tmp_path: Pat
 
     assert read(tmp_path, text).warnings == ()
     assert read(tmp_path, text + "sensay: {dialect: guide}\n").warnings == (
-        "bots.a.images: pictures are shown on Telegram only, with sensay.dialect openapi",
+        "bots.a.images: pictures are shown on Telegram and Discord, with sensay.dialect openapi",
     )

@@ -7,7 +7,7 @@ import pytest
 from gateway.errors import Permanent
 from gateway.messages import Question, User
 from gateway.sandbox.sensay import SUPPORT
-from gateway.sensay.dialects import DIALECTS, ENSURE_USER
+from gateway.sensay.dialects import DIALECTS, ENSURE_USER, channel_of
 from tests.sensay.world import DISCORD, SECRET, TELEGRAM, world
 
 R = f"/v1/replicas/{SUPPORT}"
@@ -151,6 +151,36 @@ def test_a_picture_goes_only_where_it_is_understood():
     assert asked("telegram", context=TELEGRAM, images=pictures)["imageURL"] == pictures[0]
     assert "imageURL" not in asked("telegram", "guide", images=pictures)
     assert "imageURL" not in asked("web", images=pictures)
+
+
+def test_a_picture_from_discord_is_asked_about_on_the_path_that_takes_pictures():
+    ids = {"channel_id": "1300000000000000055", "message_id": "1300000000000000001"}
+    context = (
+        DISCORD | ids | {"author_id": "700000000000000001", "author_name": "Ada", "channel_name": "help"}
+    )
+    question = Question(
+        organization="acme",
+        replica=SUPPORT,
+        platform="discord",
+        user=User(id="700000000000000001", type="discord"),
+        text="hi",
+        context=context | {"server_id": "9"},
+        images=("https://cdn.discordapp.com/a.png",),
+    )
+    openapi, guide, generic = (DIALECTS[name] for name in ("openapi", "guide", "generic"))
+    data = openapi.complete["telegram"].body(question)["telegram_data"]
+
+    assert ["telegram", "discord", "discord"] == [made.filed(question) for made in (openapi, guide, generic)]
+    assert {"chat_type": "group", "chat_name": "help", "username": "Ada"}.items() <= data.items()
+    assert all(0 < data[key] < 2**53 for key in ("chat_id", "message_id", "user_id"))
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+async def test_a_question_without_a_picture_stays_on_its_own_path(platform: str):
+    async with world() as sensay:
+        question = sensay.question(platform=platform)
+
+        assert channel_of(platform) == DIALECTS["openapi"].filed(question)
 
 
 def test_a_telegram_group_is_told_from_its_sender_in_the_guide():
