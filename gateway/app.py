@@ -202,6 +202,7 @@ class Gateway:
             dispatchers=self._dispatchers,
             paused=self._pauses.conversations,
             listening=lambda: self.public is not None and self.public.up,
+            draining=lambda: self._acceptor.closed,
             clock=self._clock,
         )
         self._observers += [self._board.metrics, self._board.last_seen, self._board.recent]

@@ -18,7 +18,9 @@ from gateway.web.status import LastSeen, bot_document, moment, quota_document
 
 
 class Board:
-    """Reads; changes nothing but gauges. `listening` tells whether the public listener is up."""
+    """Reads; changes nothing but gauges. `listening` tells whether the public listener is up, `draining` whether the
+    process is about to end.
+    """
 
     def __init__(
         self,
@@ -29,17 +31,20 @@ class Board:
         dispatchers: Mapping[str, Dispatcher],
         paused: Callable[[], Mapping[str, float | None]],
         listening: Callable[[], bool],
+        draining: Callable[[], bool],
         clock: Clock,
     ) -> None:
         self.metrics, self.last_seen, self.recent = Metrics(), LastSeen(), Recent()
         self._current, self._journal, self._fleet = current, journal, fleet
         self._dispatchers, self._listening, self._clock = dispatchers, listening, clock
-        self._paused = paused
+        self._paused, self._draining = paused, draining
         self._started_at = clock.now()
 
     async def problems(self) -> list[str]:
         """Why the process is not ready; one bot's trouble is no reason."""
         wrong = []
+        if self._draining():
+            wrong.append("shutting down")
         if not self._listening():
             wrong.append("the public listener is down")
         if not await self._journal.writable():

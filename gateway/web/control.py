@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
 from gateway.errors import Permanent
 from gateway.settings import Invalid
 from gateway.settings.plan import Plan
+from gateway.web.problem import problem
 
 BOT_VERBS = "pause|resume|restart"
 CONVERSATION_VERBS = "pause|resume"
@@ -33,9 +34,9 @@ def control_routes(operations: Operations) -> list[web.RouteDef]:
             plan = await operations.reload(dry_run=dry_run)
         except Invalid as invalid:
             errors = [str(problem) for problem in invalid.problems]
-            return _problem(422, "the configuration has errors; nothing was changed", errors=errors)
+            return problem(422, "the configuration has errors; nothing was changed", errors=errors)
         except Permanent as error:
-            return _problem(409, str(error))
+            return problem(409, str(error))
         return web.json_response({"applied": not dry_run, "plan": plan.document()})
 
     async def act(request: web.Request) -> web.Response:
@@ -43,7 +44,7 @@ def control_routes(operations: Operations) -> list[web.RouteDef]:
         try:
             done = await operations.act(verb, name, request.query.get("platform"))
         except KeyError:
-            return _problem(404, "there is no such bot or channel")
+            return problem(404, "there is no such bot or channel")
         return web.json_response({"verb": verb, "channels": done})
 
     async def hand_over(request: web.Request) -> web.Response:
@@ -52,9 +53,9 @@ def control_routes(operations: Operations) -> list[web.RouteDef]:
             seconds = float(request.query["seconds"]) if "seconds" in request.query else None
             await operations.hand_over(verb, conversation, seconds)
         except KeyError:
-            return _problem(404, "there is no such conversation (bot/platform/chat)")
+            return problem(404, "there is no such conversation (bot/platform/chat)")
         except ValueError:
-            return _problem(422, "seconds is not a number")
+            return problem(422, "seconds is not a number")
         return web.json_response({"verb": verb, "conversation": conversation})
 
     return [
@@ -62,8 +63,3 @@ def control_routes(operations: Operations) -> list[web.RouteDef]:
         web.post(f"/-/bots/{{name}}/{{verb:{BOT_VERBS}}}", act),
         web.post(f"/-/conversations/{{id:.+}}/{{verb:{CONVERSATION_VERBS}}}", hand_over),
     ]
-
-
-def _problem(status: int, detail: str, **more: Any) -> web.Response:
-    body = {"type": "about:blank", "title": "Refused", "status": status, "detail": detail, **more}
-    return web.json_response(body, status=status, content_type="application/problem+json")

@@ -14,6 +14,7 @@ from aiohttp import web
 from gateway.errors import GatewayError, Permanent
 from gateway.messages import DeadLetter, Life
 from gateway.web.documents import letter_document, life_document
+from gateway.web.problem import problem
 
 PAGE = 100
 _CHUNK = 256 * 1024
@@ -51,7 +52,7 @@ def message_routes(
     async def show(request: web.Request) -> web.Response:
         found = await letter(request.match_info["id"])
         if found is None:
-            return _problem(404, "There is no such dead letter.")
+            return problem(404, "There is no such dead letter.")
         life = await trace(found.message)
         history = life_document(life) if life else None
         return _answer({**letter_document(found), "raw": found.raw, "trace": history})
@@ -61,21 +62,21 @@ def message_routes(
         try:
             done = await (retry if verb == "retry" else drop)(request.match_info["id"])
         except Permanent as error:
-            return _problem(409, str(error))
+            return problem(409, str(error))
         except GatewayError as error:
-            return _problem(503, str(error))
-        return _answer({"ok": True}) if done else _problem(404, "There is no such dead letter.")
+            return problem(503, str(error))
+        return _answer({"ok": True}) if done else problem(404, "There is no such dead letter.")
 
     async def show_trace(request: web.Request) -> web.Response:
         life = await trace(request.match_info["id"])
-        return _problem(404, "Nothing is known of this id.") if life is None else _answer(life_document(life))
+        return problem(404, "Nothing is known of this id.") if life is None else _answer(life_document(life))
 
     async def save(request: web.Request) -> web.StreamResponse:
         try:
             async with backup() as copy:
                 return await _sent(request, copy)
         except GatewayError as error:
-            return _problem(503, str(error))
+            return problem(503, str(error))
 
     return [
         web.get("/-/dead-letters", list_letters),
@@ -107,9 +108,3 @@ async def _sent(request: web.Request, copy: Path) -> web.StreamResponse:
 
 def _answer(body: Any) -> web.Response:
     return web.json_response(body, headers=_KEPT_BACK)
-
-
-def _problem(status: int, detail: str) -> web.Response:
-    title = {404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}[status]
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return web.json_response(body, status=status, content_type="application/problem+json")

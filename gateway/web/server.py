@@ -11,10 +11,13 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import structlog
 from aiohttp import web
 
 from gateway.errors import Transient
+from gateway.web.problem import problem
 
+_log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY = 1024 * 1024
 """Bytes; routes set their own, lower limits."""
@@ -25,23 +28,28 @@ DETAILS = {404: "There is nothing at this address.", 405: "This address does not
 
 @web.middleware
 async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What no route answers (404, 405, …) is a problem document like everything else."""
+    """What no route answers (404, 405, …), and what goes wrong in one, is a problem document like everything else."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         if error.status < 400:
             raise
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        body = {
-            "type": "about:blank",
-            "title": error.reason,
-            "status": error.status,
-            "detail": DETAILS.get(error.status, error.reason),
-            "reference": secrets.token_hex(6),
-        }
-        return web.json_response(
-            body, status=error.status, headers=headers, content_type="application/problem+json"
-        )
+        return problem(error.status, DETAILS.get(error.status, error.reason), headers=headers)
+    except Transient as error:
+        return problem(503, str(error), headers={"Retry-After": "1"})
+    except ConnectionError:
+        raise
+    except Exception:  # noqa: BLE001 - one request fails, the others go on
+        reference = secrets.token_hex(6)
+        _log.exception("request.failed", path=_pattern(request), reference=reference)
+        return problem(500, "Something went wrong here.", reference=reference)
+
+
+def _pattern(request: web.Request) -> str:
+    """The route's pattern rather than its path: paths hold ids."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
 
 
 def guarded(token: Callable[[], str | None], refused: Callable[[], None] = lambda: None) -> Any:
@@ -58,11 +66,7 @@ def guarded(token: Callable[[], str | None], refused: Callable[[], None] = lambd
         given = _given(request).encode(errors="surrogateescape")  # a header may hold any bytes
         if not hmac.compare_digest(_digest(given), _digest(expected.encode())):
             refused()
-            body = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": UNAUTHORIZED}
-            headers = {"WWW-Authenticate": 'Basic realm="gateway"'}
-            return web.json_response(
-                body, status=401, headers=headers, content_type="application/problem+json"
-            )
+            return problem(401, UNAUTHORIZED, headers={"WWW-Authenticate": 'Basic realm="gateway"'})
         return await handler(request)
 
     return guard

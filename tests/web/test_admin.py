@@ -7,6 +7,7 @@ import base64
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from gateway.web.server import Listener
 from gateway.web.status import bot_document, moment
 
 TOKEN = "a-token-for-the-admin-page"
+PROBLEM = {"type", "title", "status", "detail", "reference"}
 REPLICA = "12345678-1234-1234-1234-123456789abc"
 PROBES, GUARDED = ("/livez", "/readyz"), ("/metrics", "/status.json", "/status", "/-/reload", "/")
 
@@ -99,7 +101,9 @@ async def test_everything_else_needs_the_token(guarded: ClientSession, path: str
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"].startswith("Basic")
         assert answer.content_type == "application/problem+json"
-        assert (await answer.json())["status"] == 401
+        told = await answer.json()
+        assert (told["status"], told["title"]) == (401, "Unauthorized")
+        assert PROBLEM == told.keys()
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/status.json"])
@@ -167,7 +171,31 @@ async def test_what_is_not_there_is_a_problem_document(open_to_all: Any):
         assert wrong.headers["Allow"] == "GET,HEAD"
         assert missing.content_type == wrong.content_type == "application/problem+json"
         for answer in (missing, wrong):
-            assert {"type", "title", "status", "detail", "reference"} == (await answer.json()).keys()
+            assert PROBLEM == (await answer.json()).keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/-/dead-letters/none", 404),
+        ("POST", "/-/dead-letters/none/retry", 404),
+        ("GET", "/-/dead-letters?limit=many", 422),
+        ("GET", "/-/traces/none", 404),
+        ("POST", "/-/bots/nobody/pause", 404),
+        ("POST", "/-/conversations/nowhere/pause", 404),
+        ("POST", "/-/conversations/support%2Fweb%2F1/pause?seconds=soon", 422),
+        ("GET", "/status/none.css", 404),
+        ("POST", "/-/reload", 409),
+    ],
+)
+async def test_every_refusal_is_a_problem_document(open_to_all: Any, method: str, path: str, status: int):
+    _, http = open_to_all
+    async with http.request(method, path) as answer:
+        told = await answer.json()
+
+    assert (status, "application/problem+json") == (answer.status, answer.content_type)
+    assert PROBLEM == told.keys()
+    assert (status, HTTPStatus(status).phrase) == (told["status"], told["title"])
 
 
 # --- what they see ---

@@ -131,3 +131,26 @@ async def test_a_caller_who_waits_at_the_end_gets_the_answer_within_the_grace_or
 
     async with asyncio.timeout(10):
         assert (await asking).status == status
+
+
+async def test_while_it_drains_it_is_not_ready_and_still_serves_who_is_there(
+    caller: Caller, sandbox: Sandbox, gateway: Gateway
+):
+    sandbox.faults.add(Fault("sensay", "answer", "delay", seconds=30.0))
+    admin = f"http://127.0.0.1:{gateway.admin.port}"
+    async with ClientSession(admin) as operator, asyncio.timeout(10):
+        async with operator.get("/readyz") as before:
+            assert before.status == 200
+        asking = asyncio.create_task(caller.post(QUESTION, Prefer="wait=50"))
+        while not any(r.operation == "complete" for r in sandbox.sensay.requests):
+            await asyncio.sleep(0)
+        gateway.stop.set()
+        while not gateway._acceptor.closed:
+            await asyncio.sleep(0)
+        async with operator.get("/readyz") as during:
+            told = during.status, await during.text()
+        alive = (await operator.get("/livez")).status
+        page = (await caller.get("nothing")).status
+
+        assert (told, alive, page) == ((503, "shutting down\n"), 200, 404)
+        assert (await asking).status == 202
