@@ -10,11 +10,17 @@ from msgspec import UNSET, Meta, UnsetType, field
 Content = Annotated[str, Meta(min_length=1, max_length=100_000)]
 Text = Annotated[str, Meta(min_length=1)]
 Number: TypeAlias = int | float
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 PersonName = Annotated[str, Meta(max_length=50, pattern=r"^[A-Za-z0-9 ().,'/-]*$")]
 AccountType = Literal["discord", "telegram", "embed"]
 Source = Literal["discord", "telegram", "embed", "web", "telegram_autopilot"]
-ImageURL = Annotated[str, Meta(pattern=r"^https?://[^/\s]+\.[^/\s]+")]
+WebURL = Annotated[str, Meta(pattern=r"^https?://[^/\s]+\.[^/\s]+")]
 Positive = Annotated[int, Meta(gt=0)]
+EntryType = Literal["file", "text", "website", "youtube"]
+EntryStatus = Literal[
+    "NEW", "FILE_UPLOADED", "RAW_TEXT", "PROCESSED_TEXT", "VECTOR_CREATED", "READY", "UNPROCESSABLE"
+]
+LongText = Annotated[str, Meta(min_length=1, max_length=5_000_000, pattern=r"\S")]
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -34,9 +40,18 @@ class LinkedAccount(CamelBody):
     account_type: AccountType
 
 
+class ChangedUser(CamelBody):
+    """What is left out stays as it is."""
+
+    id: Text
+    email: Email | UnsetType = UNSET
+    name: PersonName | UnsetType = UNSET
+    linked_accounts: list[LinkedAccount] | UnsetType = UNSET
+
+
 class NewUser(CamelBody):
     id: Text | UnsetType = UNSET
-    email: Text | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
     name: PersonName | UnsetType = UNSET
     linked_accounts: list[LinkedAccount] | UnsetType = UNSET
 
@@ -46,6 +61,16 @@ class Llm(CamelBody):
     provider: str | UnsetType = UNSET
     """Only the guide has it."""
     memory_mode: Literal["prompt-caching", "rag-search"] | UnsetType = UNSET
+    system_message: str | UnsetType = UNSET
+    tools: list[str] | UnsetType = UNSET
+
+
+class LlmShown(CamelBody):
+    """As it is answered: what is not set is left out."""
+
+    model: str
+    provider: str | UnsetType = UNSET
+    memory_mode: str | UnsetType = UNSET
     system_message: str | UnsetType = UNSET
     tools: list[str] | UnsetType = UNSET
 
@@ -62,7 +87,7 @@ class NewReplica(CamelBody):
     private: bool = False
     whitelist_emails: list[str] | UnsetType = UNSET
     tags: list[str] = []
-    profile_image: ImageURL | UnsetType = UNSET
+    profile_image: WebURL | UnsetType = UNSET
     suggested_questions: list[str] = []
     voice_preview_text: str | UnsetType = UNSET
 
@@ -112,7 +137,7 @@ class TelegramCompletion(Body):
     content: Content
     telegram_data: TelegramData
     skip_chat_history: bool = False
-    image_url: ImageURL | UnsetType = field(default=UNSET, name="imageURL")
+    image_url: WebURL | UnsetType = field(default=UNSET, name="imageURL")
 
 
 class GuideTelegramCompletion(CamelBody):
@@ -132,9 +157,67 @@ class TelegramSaved(Body):
     telegram_data: TelegramData
 
 
-class Knowledge(Body):
-    text: Text
+class OpenAiMessage(Body):
+    role: Literal["assistant", "developer", "system", "tool", "user"]
+    content: Content
+    name: str | UnsetType = UNSET
+
+
+class OpenAiCompletion(Body):
+    """Only the last message counts."""
+
+    messages: Annotated[list[OpenAiMessage], Meta(min_length=1)]
+    store: bool = True
+    source: Literal["discord", "embed", "web"] = "web"
+    discord_data: DiscordData | UnsetType = UNSET
+
+
+class Knowledge(CamelBody):
+    """Exactly one of `text`, `url` and `filename`."""
+
+    text: LongText | UnsetType = UNSET
+    url: WebURL | UnsetType = UNSET
+    filename: Text | UnsetType = UNSET
+    auto_refresh: bool | UnsetType = UNSET
+
+
+class ChunkGiven(CamelBody):
+    content: str | UnsetType = UNSET
+    chunk_index: int | UnsetType = UNSET
+    chunk_tokens: int | UnsetType = UNSET
+    chunk_chars: int | UnsetType = UNSET
+
+
+class ChangedKnowledge(CamelBody):
+    """At least one of them."""
+
+    raw_text: LongText | UnsetType = UNSET
+    processed_text: LongText | UnsetType = UNSET
+    generated_facts: list[str] | UnsetType = UNSET
+    generated_chunks: list[ChunkGiven] | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    summary: str | UnsetType = UNSET
 
 
 class Training(CamelBody):
-    raw_text: Text
+    raw_text: LongText
+
+
+class TelegramIntegration(Body):
+    telegram_token: Text
+    mention: Text
+
+
+class GuideTelegramIntegration(CamelBody):
+    bot_token: Text
+    service_name: Text
+
+
+class DiscordIntegration(CamelBody):
+    discord_token: Annotated[str, Meta(min_length=50, max_length=80)]
+
+
+class Redemption(CamelBody):
+    organization_name: Text
+    name: Text
+    email: Email

@@ -22,6 +22,10 @@ class Sample:
     greeting: str
     suggestions: tuple[str, ...]
     color: str
+    group: str
+    """Where its people meet."""
+    questions: tuple[str, ...]
+    """What they ask."""
 
     @property
     def knowledge(self) -> str:
@@ -37,6 +41,20 @@ SAMPLES = (
         "Hi, welcome to Fernweh Outdoor! Ask me about gear, orders or returns.",
         ("When are you open?", "How do I return something?", "Which tent do you recommend?"),
         "#2f6f4e",
+        "Fernweh on tour",
+        (
+            "When are you open?",
+            "How do I return something?",
+            "Which tent do you recommend?",
+            "How much is shipping to Switzerland?",
+            "Where is my parcel?",
+            "Do you repair a broken zip?",
+            "How do I wash my rain jacket?",
+            "Can I rent snowshoes?",
+            "Do students get a discount?",
+            "Which backpack for a day trip?",
+            "Do you sell kayaks?",
+        ),
     ),
     Sample(
         CAFE,
@@ -46,6 +64,18 @@ SAMPLES = (
         "Hello and welcome to Café Zeitlos! What may I tell you?",
         ("What is on the menu?", "Can I book a table?", "Do you have vegan cake?"),
         "#a4552b",
+        "Neighbours of Zeitlos",
+        (
+            "When are you open?",
+            "What is on the menu?",
+            "Can I book a table?",
+            "Do you have vegan cake?",
+            "Are dogs allowed?",
+            "Where are you?",
+            "Which coffee do you have?",
+            "Is there live music?",
+            "May I work with my laptop?",
+        ),
     ),
     Sample(
         DEVELOPER,
@@ -55,8 +85,58 @@ SAMPLES = (
         "Hello! I know the Paperplane API. What are you building?",
         ("How do I send an e-mail?", "What are the rate limits?", "How are webhooks signed?"),
         "#3557b7",
+        "Paperplane builders",
+        (
+            "How do I send an e-mail?",
+            "What are the rate limits?",
+            "How are webhooks signed?",
+            "How do I authenticate?",
+            "Is there a Python library?",
+            "What does error 422 mean?",
+            "What does it cost?",
+            "Where is my data stored?",
+            "Do you support fax?",
+        ),
     ),
 )
+
+VISITORS = (
+    "Ada",
+    "Bela",
+    "Chloe",
+    "Deniz",
+    "Emil",
+    "Farah",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Kira",
+    "Liam",
+)
+CHATTER = (
+    "Good evening everyone!",
+    "Who is coming on Saturday?",
+    "I am in.",
+    "Same here, if the weather holds.",
+    "The forecast says sun until noon.",
+    "Then let us meet early.",
+    "Nine at the station?",
+    "Make it half past nine, please.",
+    "Fine with me.",
+    "I will bring a friend, is that all right?",
+    "Of course, the more the better.",
+    "Did anybody see the photos from last time?",
+    "They are lovely, thank you!",
+    "I still laugh about the one with the cow.",
+    "Somebody left a blue scarf, by the way.",
+    "That is mine, I will pick it up.",
+    "Has anyone an answer to my question from yesterday?",
+    "Just ask it again, the bot knows more than we do.",
+    "Ha, true.",
+    "See you all on Saturday then.",
+)
+"""What people say among themselves."""
 
 
 def picture(sample: Sample) -> str:

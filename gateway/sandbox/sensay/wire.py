@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
 from aiohttp import web
+
+from gateway.sandbox.sensay.replies import Error, GuideError, Reply
 
 ErrorShape = Literal["openapi", "guide"]
 API_VERSION = "2025-03-25"
@@ -17,6 +21,7 @@ _CODES = {
     401: "UNAUTHORIZED",
     403: "FORBIDDEN",
     404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
     409: "CONFLICT",
     415: "UNSUPPORTED_MEDIA_TYPE",
     429: "RATE_LIMIT_EXCEEDED",
@@ -27,9 +32,17 @@ class Refusal(Exception):
     """The request is answered with an error."""
 
     def __init__(
-        self, status: int, message: str, *, code: str | None = None, retry_after: float | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        allow: str | None = None,
     ) -> None:
+        """`allow`: the methods that a 405 names instead."""
         super().__init__(message)
+        self.allow = allow
         self.status, self.message, self.retry_after = status, message, retry_after
         self.code = code or _CODES.get(status, "INTERNAL_ERROR")
 
@@ -37,13 +50,29 @@ class Refusal(Exception):
 def refuse(refusal: Refusal, shape: ErrorShape, request_id: str) -> web.Response:
     """Write an error as the published schema or as the guide has it."""
     fingerprint = hashlib.sha256(f"{refusal.code} {refusal.message}".encode()).hexdigest()[:16]
-    body: dict[str, Any] = {"success": False, "fingerprint": fingerprint}
+    code, words = refusal.code, refusal.message
+    body: Reply = Error(error=words, error_code=code, fingerprint=fingerprint, request_id=request_id)
     if shape == "guide":
-        body |= {"message": refusal.message, "code": refusal.code, "requestID": request_id, "details": {}}
-    else:
-        body |= {"error": refusal.message, "error_code": refusal.code, "request_id": request_id}
+        body = GuideError(
+            message=words, code=code, fingerprint=fingerprint, request_id=request_id, details={}
+        )
     headers = {} if refusal.retry_after is None else {"Retry-After": str(math.ceil(refusal.retry_after))}
-    return web.json_response(body, status=refusal.status, headers=headers)
+    headers |= {} if refusal.allow is None else {"Allow": refusal.allow}
+    return web.Response(
+        body=msgspec.json.encode(body),
+        status=refusal.status,
+        headers=headers,
+        content_type="application/json",
+    )
+
+
+def fault_error(shape: ErrorShape, request_id: str) -> Callable[[int, float | None], web.Response]:
+    """What a fault makes of a request."""
+
+    def error(status: int, retry_after: float | None) -> web.Response:
+        return refuse(Refusal(status, "It went wrong on purpose", retry_after=retry_after), shape, request_id)
+
+    return error
 
 
 @dataclass
