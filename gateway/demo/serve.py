@@ -86,7 +86,7 @@ def settings(box: Sandbox, port: int) -> Settings:
                     "replica": SUPPORT,
                     "telegram": {"token": TOKENS["telegram"]},
                     "discord": {"token": TOKENS["discord"]},
-                    "web": {"allowed_origins": [origin, f"http://localhost:{port}"]},
+                    "web": {"allowed_origins": [origin, f"http://localhost:{port}"], "stream": "on"},
                     "webhook": {"secret": "whsec_" + secrets.token_hex(24)},
                 }
             },
