@@ -187,25 +187,22 @@ class History(Reply, kw_only=True):
 # --- knowledge ---
 
 
-class Enqueued(CamelReply, kw_only=True):
-    enqueued: Literal[True] = True
+class EntryMade(CamelReply, kw_only=True):
+    """Either it has an id, or it is not `enqueued` and has an error."""
+
+    enqueued: bool
     type: EntryType
-    knowledge_base_id: int = field(name="knowledgeBaseID")
+    knowledge_base_id: int | UnsetType = field(default=UNSET, name="knowledgeBaseID")
     signed_url: Optional = field(default=UNSET, name="signedURL")
     """Where the file has to be PUT."""
-
-
-class NotEnqueued(CamelReply, kw_only=True):
-    enqueued: Literal[False] = False
-    type: EntryType
-    error: str
+    error: Optional = UNSET
 
 
 class EntriesMade(Reply, kw_only=True):
     """207: some may have failed."""
 
     success: bool = True
-    results: list[Enqueued | NotEnqueued]
+    results: list[EntryMade]
 
 
 class Chunk(CamelReply, kw_only=True):

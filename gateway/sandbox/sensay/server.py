@@ -28,6 +28,7 @@ from gateway.sandbox.sensay.completions import Completions
 from gateway.sandbox.sensay.furnish import PICTURES, furnish
 from gateway.sandbox.sensay.limits import KINDS, Algorithm, Gate, Limiter
 from gateway.sandbox.sensay.operations.keys import Invites
+from gateway.sandbox.sensay.page import page_routes
 from gateway.sandbox.sensay.queries import Query
 from gateway.sandbox.sensay.routes import Route, table, unknown
 from gateway.sandbox.sensay.samples import SAMPLES, picture
@@ -125,6 +126,7 @@ class SensaySandbox:
             *(web.head(route.path, self._serving(route)) for route in self.table if route.method == "GET"),
             web.route("*", "/v1{anything:(/.*)?}", self._serving(nothing)),
             web.put(PATH, self._upload),
+            *page_routes(self.table, lambda: self.errors),
         ]
 
     def control_routes(self) -> list[web.RouteDef]:

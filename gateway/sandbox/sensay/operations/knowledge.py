@@ -17,14 +17,13 @@ from gateway.sandbox.sensay.replies import (
     Accepted,
     Chunk,
     Done,
-    Enqueued,
     EntriesMade,
     EntryError,
     EntryItem,
     EntryList,
+    EntryMade,
     EntryShown,
     File,
-    NotEnqueued,
     TrainingShown,
     TrainingStarted,
     UploadStarted,
@@ -52,20 +51,20 @@ async def create(call: Call) -> web.StreamResponse:
     if body.text is not UNSET:
         entry = _new(call, "text")
         entry.learn(body.text, call.now)
-        return _made(Enqueued(type="text", knowledge_base_id=entry.id))
+        return _made(EntryMade(enqueued=True, type="text", knowledge_base_id=entry.id))
     if body.url is not UNSET:
         return _made(*_from_url(call, body.url))
     entry, signed = _expect_file(call, ways[0])
-    return _made(Enqueued(type="file", knowledge_base_id=entry.id, signed_url=signed))
+    return _made(EntryMade(enqueued=True, type="file", knowledge_base_id=entry.id, signed_url=signed))
 
 
-def _made(*results: Enqueued | NotEnqueued) -> web.Response:
+def _made(*results: EntryMade) -> web.Response:
     return answer(
         EntriesMade(results=list(results), success=any(result.enqueued for result in results)), status=207
     )
 
 
-def _from_url(call: Call, url: str) -> list[Enqueued | NotEnqueued]:
+def _from_url(call: Call, url: str) -> list[EntryMade]:
     parts = urlsplit(url)
     if any(url in (entry.url, entry.playlist) for entry in call.own_replica.knowledge.values()):
         raise Refusal(409, "URL already exists in the knowledge base")
@@ -77,22 +76,22 @@ def _from_url(call: Call, url: str) -> list[Enqueued | NotEnqueued]:
         else:
             entry.title, text = page
             entry.learn(text, call.now)
-        return [Enqueued(type="website", knowledge_base_id=entry.id)]
+        return [EntryMade(enqueued=True, type="website", knowledge_base_id=entry.id)]
     playlist = parse_qs(parts.query).get("list", [""])[0]
     if parts.path != "/playlist" or not playlist:
         return [_video(call, url, None)]
     videos = [f"https://www.youtube.com/watch?v={playlist}-{number}" for number in range(1, _VIDEOS + 1)]
-    made: list[Enqueued | NotEnqueued] = [_video(call, video, url) for video in videos[:-1]]
+    made: list[EntryMade] = [_video(call, video, url) for video in videos[:-1]]
     if "private" in playlist:
-        return [*made, NotEnqueued(type="youtube", error=f"The video {videos[-1]} is private")]
+        return [*made, EntryMade(enqueued=False, type="youtube", error=f"The video {videos[-1]} is private")]
     return [*made, _video(call, videos[-1], url)]
 
 
-def _video(call: Call, url: str, playlist: str | None) -> Enqueued:
+def _video(call: Call, url: str, playlist: str | None) -> EntryMade:
     entry = _new(call, "youtube", url)
     entry.title, entry.playlist = f"Video {url.rpartition('=')[2]}", playlist
     entry.learn(f"# {entry.title}\n\nWhat is said in the video {url}.", call.now)
-    return Enqueued(type="youtube", knowledge_base_id=entry.id)
+    return EntryMade(enqueued=True, type="youtube", knowledge_base_id=entry.id)
 
 
 def _expect_file(call: Call, filename: str) -> tuple[Entry, str]:
