@@ -85,16 +85,15 @@ class Control:
         """
         seen: Sight | None = None
         while True:
-            await self._clock.sleep(WATCH_EVERY)
             if self._reread is None or not self._current().watch:
                 seen = None
-                continue
-            now = await asyncio.to_thread(self._sight)
-            if seen is not None and _changed(seen, now):
-                seen = await self._settled(now)
-                await self.reload_quietly()
             else:
+                now = await asyncio.to_thread(self._sight)
+                if seen is not None and _changed(seen, now):
+                    now = await self._settled(now)
+                    await self.reload_quietly()
                 seen = now
+            await self._clock.sleep(WATCH_EVERY)
 
     async def _settled(self, sight: Sight) -> Sight:
         """Wait until nothing has changed between two looks."""

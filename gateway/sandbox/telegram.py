@@ -133,6 +133,7 @@ class TelegramSandbox:
         if method is None:
             return _failed(404)
         self.bot(token).calls[method.__name__.lower()] += 1
+        await self.bot(token).answering.wait()
         return await self.faults.around(
             request, "telegram", method.__name__, lambda: self._answer(request, method), _failed
         )

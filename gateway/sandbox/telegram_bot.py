@@ -79,6 +79,9 @@ class BotAccount:
         self.strict_polls = False
         self.withholds = False
         """Polls bring nothing, whatever waits."""
+        self.answering = asyncio.Event()
+        """While it is cleared, requests of this bot hang."""
+        self.answering.set()
         self.hears_groups = True
         self._asked: tuple[int, float] = (0, float("-inf"))
         self.webhook: Json = {}
@@ -108,6 +111,7 @@ class BotAccount:
     def forget(self) -> None:
         """End the polls that wait: this account is no more."""
         self._forgotten = True
+        self.answering.set()
         self.interrupt()
 
     def confirm(self, offset: int) -> None:
