@@ -8,7 +8,7 @@ the server would refuse (with the whole message) become text, its emoji for head
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import islice, pairwise
 from urllib.parse import urlsplit
 
 import pyromark
@@ -26,9 +26,12 @@ FORMAT_LIMIT = 64_000
 SHOWN_TARGET = 200
 """A refused link target is shown beside its text when it is at most this long."""
 
-_THOUGHTS = re.compile(r"<(think|thinking|reasoning)>.*?</\1>\s*", re.DOTALL | re.IGNORECASE)
-_UNFINISHED = re.compile(r"<(think|thinking|reasoning)>.*\Z|<(?:[a-z]{0,9}\Z)", re.DOTALL | re.IGNORECASE)
-"""Thoughts that still go on, or the beginning of the tag that opens them."""
+LONG = 8_000
+"""Characters from which letters and digits have to make up a quarter of what is parsed."""
+UNCLOSED = 50
+"""Formulas that begin and do not end, in one paragraph, beyond which none is looked for."""
+_NESTED = re.compile(r"^[ \t]*+(?:>[ \t]*+|(?:[-+*]|\d{1,9}[.)])[ \t]++){25}", re.MULTILINE)
+"""Lists in lists that begin in one line: each is shown on a line of its own, which is quadratically long."""
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)+\.?")
 _VISIBLE = regex.compile(r"[^\s\p{Cc}\p{Cf}\p{Mn}\u115f\u1160\u2800\u3164\uffa0]")
 
@@ -41,9 +44,9 @@ class TelegramRenderer:
 
         None for a text that shows nothing: the server refuses that, too.
         """
-        text = sane(_THOUGHTS.sub("", reply.text))
+        text = sane(reply.text)
         # Nothing but marks is odd, but a person waits for it.
-        pieces = _shown(split(*formatted(text))) or _shown(split(text, []))
+        pieces = _shown(*formatted(text), most=max_parts + 1) or _shown(text, [], most=max_parts + 1)
         parts = [
             Part(
                 text=piece,
@@ -61,14 +64,13 @@ class TelegramRenderer:
 
 def preview(text: str) -> tuple[str, list[Entity]]:
     """The beginning of an answer that is not finished, as one message; empty while there is nothing to show."""
-    said = _UNFINISHED.sub("", _THOUGHTS.sub("", text))
-    pieces = _shown(split(*formatted(sane(said[:LIMIT]))))
+    pieces = _shown(*formatted(sane(text[:LIMIT])), most=1)
     return pieces[0] if pieces else ("", [])
 
 
-def _shown(pieces: list[tuple[str, list[Entity]]]) -> list[tuple[str, list[Entity]]]:
-    """Those in which a person sees anything."""
-    return [piece for piece in pieces if _VISIBLE.search(piece[0])]
+def _shown(text: str, entities: list[Entity], *, most: int) -> list[tuple[str, list[Entity]]]:
+    """The first messages in which a person sees anything."""
+    return list(islice((piece for piece in split(text, entities) if _VISIBLE.search(piece[0])), most))
 
 
 def sane(text: str) -> str:
@@ -78,13 +80,31 @@ def sane(text: str) -> str:
 
 def formatted(text: str) -> tuple[str, list[Entity]]:
     """Markdown → text and entities; as it is, if it cannot be parsed: an answer is never lost to its formatting."""
-    if len(text) > FORMAT_LIMIT:
+    if not _is_markdown(text):
         return text, []
     try:
-        plain, found = telegramify_markdown.convert(_tags_escaped(text), config=_config())
+        plain, found = telegramify_markdown.convert(
+            _tags_escaped(text), latex_escape=_has_whole_formulas(text), config=_config()
+        )
         return _links_checked(plain, [entity.to_dict() for entity in found])
     except Exception:  # noqa: BLE001 - a parser's bug costs the bold type, not the answer
         return text, []
+
+
+def _is_markdown(text: str) -> bool:
+    """Whether anybody could have meant it: on some heaps of marks the parser spends minutes, or makes megabytes."""
+    if len(text) > FORMAT_LIMIT or _NESTED.search(text):
+        return False
+    return len(text) < LONG or 4 * sum(map(str.isalnum, text)) >= len(text)
+
+
+def _has_whole_formulas(text: str) -> bool:
+    """Whether formulas can be looked for: each that is not closed is sought to its paragraph's end."""
+    return all(
+        paragraph.count(start, paragraph.rfind(end) + 1) <= UNCLOSED
+        for paragraph in text.split("\n\n")
+        for start, end in ((r"\(", r"\)"), (r"\[", r"\]"))
+    )
 
 
 def _config() -> RenderConfig:

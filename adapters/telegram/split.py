@@ -51,17 +51,17 @@ def units(text: str) -> int:
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def split(text: str, entities: list[Entity], *, limit: int = LIMIT) -> list[tuple[str, list[Entity]]]:
-    """Pieces of at most `limit` units and 100 entities; nothing but whitespace at the cuts is lost."""
+def split(text: str, entities: list[Entity], *, limit: int = LIMIT) -> Iterator[tuple[str, list[Entity]]]:
+    """Pieces of at most `limit` units and 100 entities, cut as they are taken; nothing but whitespace at the cuts is
+    lost.
+    """
     at = [0, *accumulate(2 if char > "\uffff" else 1 for char in text)]
     spans = sorted(_spans(entities, at), key=lambda span: (span.start, -span.end))
-    pieces = []
     for start, cut in _ranges(text, at, spans, limit):
         end = start + len(text[start:cut].rstrip())
         clipped = [clip for span in spans if (clip := _clipped(span, start, end, at))]
         if start < end:
-            pieces.append((text[start:end], clipped[:MAX_ENTITIES]))
-    return pieces
+            yield text[start:end], clipped[:MAX_ENTITIES]
 
 
 def _spans(entities: list[Entity], at: list[int]) -> Iterator[_Span]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from gateway.messages import Address
 from gateway.pipeline.bell import done_within
+from gateway.pipeline.thoughts import without_thoughts_so_far
 from gateway.ports import Clock, ShowsDraft
 
 PATIENCE = 1.0
@@ -53,8 +54,9 @@ class Drafting:
             await self._news.wait()
             self._news.clear()
             self._under_way = True
-            with contextlib.suppress(Exception):
-                await self._adapter.draft(self._address, "".join(self._pieces), self._part_id)
+            if shown := without_thoughts_so_far("".join(self._pieces)):
+                with contextlib.suppress(Exception):
+                    await self._adapter.draft(self._address, shown, self._part_id)
             self._under_way = False
             if not self._over:
                 await self._clock.sleep(self._adapter.draft_every)

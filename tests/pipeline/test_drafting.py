@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import Transient
 from gateway.pipeline.drafting import PATIENCE
+from gateway.pipeline.thoughts import without_thoughts, without_thoughts_so_far
 from tests.fakes import DraftingAdapter
 from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
@@ -54,6 +56,42 @@ async def test_drafts_grow_with_the_answer_at_most_one_a_second(works: Works, ad
     assert adapter.drafts == a_second_later, "nothing new, nothing shown"
     assert adapter.texts == ["We open at nine."]
     assert adapter.drafted == {delivery.id for delivery in adapter.sent}, "a draft has its answer's id"
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (["<think>They ask for"], []),
+        (["<thi"], []),
+        (["<think>Nine?</think>We ", "open"], ["We open"]),
+        (["We open <reasoning>at"], ["We open "]),
+        (["if a < b"], ["if a < b"]),
+        (["<think>a</think><think>b"], []),
+    ],
+)
+async def test_a_draft_shows_no_thoughts(
+    works: Works, adapter: DraftingAdapter, written: list[str], shown: list[str]
+):
+    async with works.running():
+        await works.hears()
+        await writes(works, *written[:-1])
+        adapter.drafts.clear()
+        await writes(works, written[-1])
+        await works.passes(EVERY)
+        drafts = list(adapter.drafts)
+        works.completions.gate.set()
+        await quiet()
+
+    assert shown == drafts
+
+
+def test_thoughts_that_never_end_are_looked_for_in_little_time():
+    began = time.process_time()
+    text = "<think>" * 30_000
+
+    assert text == without_thoughts(text)
+    assert "" == without_thoughts_so_far(text)
+    assert time.process_time() - began < 1.0
 
 
 async def test_nothing_is_shown_once_the_answer_is_there(works: Works, adapter: DraftingAdapter):

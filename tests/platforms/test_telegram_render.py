@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import re
+import time
 
 import pytest
 import regex
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.telegram.render import TelegramRenderer, good_target
+from adapters.telegram.render import FORMAT_LIMIT, TelegramRenderer, good_target
 from adapters.telegram.split import LIMIT, MAX_ENTITIES, split, units
 from gateway.messages import Address, Part, Reply
 from gateway.sandbox.telegram_text import checked_entities, checked_text
@@ -120,7 +121,7 @@ def texts_with_entities(draw: st.DrawFn) -> tuple[str, list[dict]]:
 @BOUNDED
 def test_splitting_loses_nothing_but_space_and_keeps_every_range_legal(given_: tuple, limit: int) -> None:
     text, found = given_
-    pieces = split(text, found, limit=limit)
+    pieces = list(split(text, found, limit=limit))
 
     assert bare(text) == bare("".join(piece for piece, _ in pieces))
     for piece, kept in pieces:
@@ -146,7 +147,7 @@ def test_a_hard_cut_never_falls_inside_a_character_as_people_see_it(clusters: li
 def test_more_than_a_hundred_entities_are_spread_and_none_is_lost(kinds: list[str]) -> None:
     text = " ".join("ab" for _ in kinds)
     found = [{"type": kind, "offset": 3 * i, "length": 2} for i, kind in enumerate(kinds)]
-    pieces = split(text, found)
+    pieces = list(split(text, found))
 
     assert kinds == [entity["type"] for _, kept in pieces for entity in kept]
     assert all(len(kept) <= MAX_ENTITIES for _, kept in pieces)
@@ -195,10 +196,6 @@ def test_what_looks_like_a_tag_is_kept() -> None:
     assert "<b>\nx\n</b>" == render("<b>\nx\n</b>")[0].text
 
 
-def test_thoughts_of_the_model_are_not_shown() -> None:
-    assert "Hello" == render("<think>they want\n\na greeting</think>\nHello")[0].text
-
-
 def test_links_the_server_would_refuse_become_text_and_shift_nothing() -> None:
     (part,) = render("😀 [a](#x) **fat [b](javascript:x) c** [d](./f.py) `z` [ok](https://e.org)")
 
@@ -244,9 +241,7 @@ def test_a_longer_answer_follows_as_one_file() -> None:
     assert file.text
 
 
-@pytest.mark.parametrize(
-    "text", ["", " \n\0 ", "\u200b\u200b", "\ufeff", "\u2800 \u3164", "<think>Nine?</think>"]
-)
+@pytest.mark.parametrize("text", ["", " \n\0 ", "\u200b\u200b", "\ufeff", "\u2800 \u3164"])
 def test_an_answer_that_shows_nothing_is_no_message(text: str) -> None:
     assert [] == render(text)
 
@@ -257,6 +252,47 @@ def test_an_answer_of_marks_alone_is_shown_as_it_is(text: str) -> None:
 
     assert part.text.strip()
     assert part.text.strip("…")
+
+
+HEAPS = [
+    *(
+        r"\(",
+        r"\[",
+        r"\(x",
+        r"\(xyz",
+        "$",
+        "$$",
+        "$a$ ",
+        "1. ",
+        "- ",
+        "> ",
+        "> 1. ",
+        "```\n",
+        "`",
+        "|",
+        "||a",
+    ),
+    *("**a", "_a", "~~", "[", "[a](x) ", "![", "<", "<a ", "<think>", "&amp;", "\\", "\n", "\u0301", "👩‍"),
+]
+
+
+@pytest.mark.parametrize("unit", HEAPS)
+def test_the_longest_heap_of_marks_is_rendered_in_little_time_and_room(unit: str) -> None:
+    """Some of these took the parser minutes, and one made a hundred megabytes of a thousandth."""
+    text = (unit * FORMAT_LIMIT)[:FORMAT_LIMIT]
+    began = time.process_time()
+    parts = render(text)
+
+    assert time.process_time() - began < 5.0
+    assert sum(len(part.text) for part in parts) <= 2 * len(text)
+
+
+def test_lists_in_lists_and_formulas_are_formatted_as_deep_as_anybody_writes_them() -> None:
+    nested = "\n".join("  " * depth + f"- **level {depth}**" for depth in range(9))
+    formulas = "\n\n".join(rf"It is \(x_{n} \leq \alpha\), therefore **so**." for n in range(60))
+
+    assert 9 == len(entities(render(nested)[0]))
+    assert "x₉ ≤ α" in render(formulas)[0].text
 
 
 def test_purpose_and_notice_pass_to_every_part() -> None:

@@ -301,25 +301,6 @@ async def test_who_left_or_blocked_the_bot_does_not_cost_others_their_drafts(sce
     assert ["two"] == [item["text"] for item in scene.sent("draft")]
 
 
-@pytest.mark.parametrize(
-    ("written", "shown"),
-    [
-        ("<think>They ask for", []),
-        ("<thi", []),
-        ("<think>Nine?</think>We open", ["We open"]),
-        ("We open <reasoning>at", ["We open"]),
-        ("if a < b", ["if a < b"]),
-    ],
-)
-async def test_a_draft_shows_no_thoughts(scene: Scene, written: str, shown: list[str]) -> None:
-    async with streaming(scene) as adapter:
-        await scene.says("hi")
-        (said,) = await scene.heard()
-        await adapter.draft(said.address, written)
-
-    assert shown == [item["text"] for item in scene.sent("draft")]
-
-
 async def test_a_long_or_broken_draft_is_cut_to_what_is_taken(scene: Scene) -> None:
     async with streaming(scene) as adapter:
         await scene.says("hi")
