@@ -86,7 +86,7 @@ class Streams:
                 first = await stream.position(last)
                 await response.prepare(request)
                 # the visitor left, or the journal is away: either way the client comes back and resumes
-                with contextlib.suppress(ConnectionError, TimeoutError, Transient):
+                with contextlib.suppress(ConnectionError, TimeoutError):
                     await stream.run(first)
                     await response.write_eof()
         return response
@@ -142,6 +142,13 @@ class _Stream:
         return await self._host.log(self._key, limit=PAGE)
 
     async def run(self, first: Log) -> None:
+        """Tell what was and what happens, until the stream's time is over or the journal is away."""
+        try:
+            await self._run(first)
+        except Transient as error:
+            await self._event("error", {"code": "unavailable", "retry_after": error.retry_after or 1.0})
+
+    async def _run(self, first: Log) -> None:
         await self._write(b": hello\n\n")
         if self._reset:
             await self._event("reset", {})

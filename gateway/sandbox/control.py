@@ -37,7 +37,7 @@ def control_routes(
         try:
             wanted = msgspec.json.decode(await request.read(), type=FaultRequest)
         except msgspec.DecodeError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            return web.json_response({"error": str(error)}, status=422)
         faults.add(Fault(**msgspec.structs.asdict(wanted)))
         return web.json_response({"ok": True})
 

@@ -37,7 +37,7 @@ class TelegramControl:
             body, now = await request.json(), time.time()
             number = bot.hear(body)
         except (TypeError, ValueError, AttributeError) as error:
-            return web.json_response({"error": f"not a message: {error}"}, status=400)
+            return web.json_response({"error": f"not a message: {error}"}, status=422)
         self._world.webhooks.wake(bot)
         return web.json_response({"id": number, "at": now})
 

@@ -202,7 +202,7 @@ async def test_a_fault_looks_like_telegrams_own_trouble(sandbox: Sandbox, bot: B
 async def test_what_a_control_request_gets_wrong_is_told(sandbox: Sandbox) -> None:
     url = f"{sandbox.url}/_control/telegram/{TOKEN}/messages"
     async with aiohttp.ClientSession() as http, http.post(url, json={"user": {"id": "seven"}}) as answer:
-        assert 400 == answer.status
+        assert 422 == answer.status
 
 
 async def test_a_chat_may_be_called_a_channel(sandbox: Sandbox, bot: Bot) -> None:

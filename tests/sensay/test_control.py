@@ -45,14 +45,14 @@ async def test_a_fault_that_makes_no_sense_is_refused_in_words(
 ):
     response = await control.post("/_control/faults", json=GOOD | change)
 
-    assert response.status_code == 400
+    assert response.status_code == 422
     assert named in response.json()["error"]
     assert sandbox.faults.take("sensay", "complete") is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}"])
 async def test_a_body_that_is_no_fault_is_refused(control: httpx.AsyncClient, body: bytes):
-    assert (await control.post("/_control/faults", content=body)).status_code == 400
+    assert (await control.post("/_control/faults", content=body)).status_code == 422
 
 
 async def test_a_reset_forgets_the_faults(sandbox: Sandbox, control: httpx.AsyncClient):

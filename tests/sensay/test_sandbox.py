@@ -249,7 +249,11 @@ async def test_samples_are_there_from_the_start(api: Api):
 async def test_a_sample_has_a_picture_that_can_be_fetched(api: Api):
     picture = (await api.get(R)).json()["profileImage"]
 
-    assert (await api.http.get(picture)).headers["Content-Type"].startswith("image/svg+xml")
+    shown = await api.http.get(picture)
+
+    assert shown.headers["Content-Type"] == "image/png"
+    assert shown.content.startswith(b"\x89PNG\r\n\x1a\n")
+    assert len(shown.content) < 4096
 
 
 async def test_a_replica_that_is_made_can_be_read_and_talks(api: Api):
@@ -499,4 +503,4 @@ async def test_a_canned_answer_comes_as_often_as_told(api: Api):
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"status": 200}', b'{"operation": 5}'])
 async def test_a_canned_answer_that_makes_no_sense_is_refused(api: Api, body: bytes):
-    assert (await api.http.post("/_control/sensay/canned", content=body)).status_code == 400
+    assert (await api.http.post("/_control/sensay/canned", content=body)).status_code == 422

@@ -228,6 +228,28 @@ async def test_a_journal_that_is_away_is_a_503_before_the_stream_began(visitor: 
     assert response.status == 503
 
 
+async def test_a_journal_that_goes_away_ends_the_stream_with_an_error_and_nothing_is_lost(
+    visitor: Visitor, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, host = site.bots["support"]
+
+    async def away(*_: object, **__: object) -> None:
+        raise Transient("the disk is full", retry_after=2.0)
+
+    await visitor.say("Hello")
+    async with visitor.events() as events:
+        place, _, _ = await events.next()
+        with monkeypatch.context() as patch:
+            patch.setattr(host.journal, "log", away)
+            await site.answer("Hi!")
+            ended = [await events.next(), await events.next()]
+    async with visitor.events(place) as events:
+        _, name, answer = await events.next()
+
+    assert [(place, "error", {"code": "unavailable", "retry_after": 2.0}), None] == ended
+    assert ("message", "Hi!") == (name, answer["text"])
+
+
 async def test_an_adapter_is_ready_at_once_and_delivers_by_doing_nothing(site: Site) -> None:
     adapter, host = site.bots["support"]
     running = asyncio.create_task(adapter.run(host))

@@ -58,7 +58,7 @@ def furnish(organization: Organization, now: float) -> None:
             owner,
             now - DAYS * _DAY,
             suggestions=sample.suggestions,
-            picture=f"{PICTURES}/{sample.slug}.svg",
+            picture=f"{PICTURES}/{sample.slug}.png",
         )
         organization.replicas[replica.uuid] = replica
         organization.add_entry(replica, "text", replica.created_at).learn(

@@ -137,13 +137,3 @@ CHATTER = (
     "See you all on Saturday then.",
 )
 """What people say among themselves."""
-
-
-def picture(sample: Sample) -> str:
-    """A round initial, as SVG."""
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64">'
-        f'<circle cx="32" cy="32" r="32" fill="{sample.color}"/>'
-        '<text x="32" y="43" font-family="sans-serif" font-size="32" fill="#fff" text-anchor="middle">'
-        f"{sample.name[0]}</text></svg>"
-    )

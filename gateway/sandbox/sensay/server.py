@@ -29,9 +29,10 @@ from gateway.sandbox.sensay.furnish import PICTURES, furnish
 from gateway.sandbox.sensay.limits import KINDS, Algorithm, Gate, Limiter
 from gateway.sandbox.sensay.operations.keys import Invites
 from gateway.sandbox.sensay.page import page_routes
+from gateway.sandbox.sensay.portrait import portrait
 from gateway.sandbox.sensay.queries import Query
 from gateway.sandbox.sensay.routes import Route, table, unknown
-from gateway.sandbox.sensay.samples import SAMPLES, picture
+from gateway.sandbox.sensay.samples import SAMPLES
 from gateway.sandbox.sensay.state import Organization, User
 from gateway.sandbox.sensay.storage import PATH, Storage
 from gateway.sandbox.sensay.wire import (
@@ -133,7 +134,7 @@ class SensaySandbox:
         return [
             web.get("/_control/sensay/requests", self._show_requests),
             web.post("/_control/sensay/canned", self._add_canned),
-            web.get(PICTURES + "/{slug}.svg", _show_picture),
+            web.get(PICTURES + "/{slug}.png", _show_picture),
         ]
 
     # --- one request ---
@@ -272,14 +273,14 @@ class SensaySandbox:
         """All, or with `?after=N` those from number N on."""
         after = request.query.get("after", "0")
         if not after.isdecimal():
-            return web.json_response({"error": "after must be a number"}, status=400)
+            return web.json_response({"error": "after must be a number"}, status=422)
         return web.json_response({"items": [asdict(record) for record in self.requests[int(after) :]]})
 
     async def _add_canned(self, request: web.Request) -> web.Response:
         try:
             canned = msgspec.json.decode(await request.read(), type=Canned)
         except msgspec.DecodeError as error:
-            return web.json_response({"error": str(error)}, status=400)
+            return web.json_response({"error": str(error)}, status=422)
         self.canned.append(canned)
         return web.json_response({"ok": True})
 
@@ -288,7 +289,7 @@ async def _show_picture(request: web.Request) -> web.Response:
     for sample in SAMPLES:
         if sample.slug == request.match_info["slug"]:
             headers = {"Access-Control-Allow-Origin": "*"}
-            return web.Response(text=picture(sample), content_type="image/svg+xml", headers=headers)
+            return web.Response(body=portrait(sample.color), content_type="image/png", headers=headers)
     raise web.HTTPNotFound
 
 
