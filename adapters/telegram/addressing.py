@@ -14,6 +14,10 @@ from telegram.constants import ChatType
 from gateway.messages import Addressed, TextName
 
 FIXED: dict[str, TextName] = {"start": "greeting", "help": "help", "privacy": "privacy"}
+IN_GROUPS = ("ask", "help", "privacy")
+"""Commands that the menu offers in groups: they are meant for this bot also without its name. Telegram itself passes a
+bare command on to the bot that spoke last.
+"""
 QUOTED = 1000
 """Characters of another message that are quoted as context."""
 
@@ -44,7 +48,7 @@ def spoken_to(message: Message, me: Me) -> Spoken | None:
     if named and named.lower() != me.username.lower():
         return None
     private = message.chat.type == ChatType.PRIVATE
-    ours = command is not None and (private or bool(named) or command == "ask")
+    ours = command is not None and (private or bool(named) or command in IN_GROUPS)
     rest, mentioned = _without_mentions(text, entities, me)
     if command is not None and ours:
         rest = _arguments(rest, command)

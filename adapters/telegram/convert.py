@@ -38,6 +38,17 @@ MEDIA = (
     *("animation", "audio", "contact", "dice", "document", "game", "location", "photo"),
     *("paid_media", "checklist", "poll", "sticker", "story", "venue", "video", "video_note", "voice"),
 )
+CAPTIONED = {
+    "photo": "a picture",
+    "animation": "an animation",
+    "video": "a video",
+    "voice": "a voice message",
+    "audio": "an audio file",
+    "paid_media": "paid media",
+    "document": "a document",
+}
+"""What has words of its own beside it, the document last: an animation is one, too."""
+NAME_LIMIT = 100
 _PAYLOAD = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -101,7 +112,7 @@ def _said(message: Message, reading: Reading, dedupe: str, raw: str) -> list[Arr
         address=where.address(None if where.direct else message.message_id),
         sender=sender(message),
         message_id=str(message.message_id),
-        text=text,
+        text=text if fixed or images else _with_note(message, text),
         sent_at=message.date.timestamp(),
         addressed=spoken.addressed,
         place=Place(direct=where.direct, channel=str(where.chat)),
@@ -118,6 +129,15 @@ def _images(message: Message, reading: Reading) -> tuple[str, ...]:
     if reading.picture is None or (file_id := picture_of(message)) is None:
         return ()
     return (reading.picture(file_id),)
+
+
+def _with_note(message: Message, text: str) -> str:
+    """Words about something that the replica is not shown: told so, it can say so instead of making something up."""
+    kind = next((kind for kind in CAPTIONED if getattr(message, kind)), None)
+    if not text or kind is None:
+        return text
+    name = str(getattr(getattr(message, kind), "file_name", None) or "")[:NAME_LIMIT]
+    return f"{text}\n\n(with {CAPTIONED[kind]} that you cannot open{f': {name}' if name else ''})"
 
 
 def _instead_of_an_answer(message: Message, spoken: Spoken) -> TextName | None:
@@ -142,7 +162,7 @@ def _edited(message: Message, reading: Reading, dedupe: str, raw: str) -> list[A
         Edited(
             key=_place(message).key(reading.bot),
             message_id=str(message.message_id),
-            text=spoken.text,
+            text=spoken.text if _images(message, reading) else _with_note(message, spoken.text),
             dedupe=(dedupe,),
             raw=raw,
         )

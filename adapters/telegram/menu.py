@@ -7,12 +7,13 @@ import json
 import random
 from collections.abc import Callable
 
+from adapters.telegram.addressing import IN_GROUPS
 from adapters.telegram.transport import Client
 from gateway.ports import Host
 
 SCOPES: dict[str, tuple[str, ...]] = {
     "all_private_chats": ("start", "help", "privacy"),
-    "all_group_chats": ("ask", "help", "privacy"),
+    "all_group_chats": IN_GROUPS,
 }
 WORDS: dict[str, dict[str, str]] = {
     "": {

@@ -141,7 +141,9 @@ class Courier:
                 self._tell(delivery, "unknown" if unknown else "dead", cause)
 
     async def _drop_lane(self, delivery: Delivery, cause: str) -> None:
-        """Nothing reaches this chat any more: what waits for it is given up, too."""
+        """Nothing reaches this chat any more: what waits for it is given up, too. Told with the number of parts, the
+        refused one included.
+        """
         dropped: list[int] = []
 
         async def kill() -> None:
@@ -149,7 +151,7 @@ class Courier:
             dropped.append(await self._journal.kill_lane(self._channel, self._lease, to, cause))
 
         await self._surely(kill)
-        fields = {"bot": delivery.key.bot, "platform": delivery.key.platform, "parts": sum(dropped)}
+        fields = {"bot": delivery.key.bot, "platform": delivery.key.platform, "parts": 1 + sum(dropped)}
         fields |= {"conversation": str(delivery.key), "cause": cause}
         self._observer(Noted(event="lane.dropped", level="warning", fields=fields))
 

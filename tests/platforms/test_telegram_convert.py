@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from adapters.telegram import menu
 from adapters.telegram.addressing import QUOTED, Me
 from adapters.telegram.business import Connection
 from adapters.telegram.convert import Reading, convert, convert_batch
@@ -56,7 +57,11 @@ def said(body: dict) -> Said | None:
         ("/ask@shop_bot how much?", "command", "how much?"),
         ("/price@Shop_Bot tea", "command", "/price tea"),
         ("/price tea", None, "/price tea"),
-        ("/help", None, "/help"),
+        ("/help", "command", ""),
+        ("/privacy", "command", ""),
+        ("/help@shop_bot", "command", ""),
+        ("/start", None, "/start"),
+        ("/start@shop_bot group-7", "command", "group-7"),
     ],
 )
 def test_a_group_message_is_addressed_by_entity_and_loses_only_the_mention(text, addressed, left) -> None:
@@ -67,6 +72,8 @@ def test_a_group_message_is_addressed_by_entity_and_loses_only_the_mention(text,
 
 def test_a_command_for_another_bot_is_not_for_us() -> None:
     assert said(message("/ask@other_bot how much?")) is None
+    assert said(message("/help@other_bot")) is None
+    assert said(message("/help@other_bot @shop_bot")) is None
     assert said(message("/start@other_bot", PRIVATE)) is None
 
 
@@ -204,7 +211,51 @@ def test_a_caption_is_the_text_of_a_picture() -> None:
     caption = "@shop_bot what is it?"
     found = said(message(photo=photo, caption=caption, caption_entities=found_entities(caption)))
 
-    assert ("what is it?", "mention", None) == (found.text, found.addressed, found.answer_with)
+    assert "what is it?\n\n(with a picture that you cannot open)" == found.text
+    assert ("mention", None) == (found.addressed, found.answer_with)
+
+
+@pytest.mark.parametrize(
+    ("media", "note"),
+    [
+        (
+            {"voice": {"file_id": "v", "file_unique_id": "v", "duration": 1}},
+            "a voice message that you cannot open",
+        ),
+        (
+            {"document": {"file_id": "d", "file_unique_id": "d", "file_name": "offer.pdf"}},
+            "a document that you cannot open: offer.pdf",
+        ),
+        (
+            {
+                "animation": {"file_id": "a", "file_unique_id": "a", "width": 1, "height": 1, "duration": 1},
+                "document": {"file_id": "a", "file_unique_id": "a"},
+            },
+            "an animation that you cannot open",
+        ),
+    ],
+    ids=["voice", "document", "animation"],
+)
+def test_words_about_what_cannot_be_shown_are_asked_and_say_so(media: dict, note: str) -> None:
+    body = message(chat=PRIVATE, caption="sum it up", **media)
+    (edited,) = convert(update(body | {"edit_date": 1}, "edited_message"), READING)
+
+    assert f"sum it up\n\n(with {note})" == said(body).text == edited.text
+    assert (
+        "help" == said(body | {"caption": "/help", "caption_entities": found_entities("/help")}).answer_with
+    )
+
+
+def test_a_picture_that_is_shown_needs_no_note() -> None:
+    (found,) = convert(update(message(chat=PRIVATE, photo=PHOTO, caption="what is it?")), SEEING)
+
+    assert "what is it?" == found.text
+
+
+def test_the_menu_of_groups_offers_what_is_answered_there_without_the_bots_name() -> None:
+    offered = {said(message(f"/{name}")).addressed for name in menu.SCOPES["all_group_chats"]}
+
+    assert {"command"} == offered
 
 
 def test_an_edit_amends_and_has_no_key_of_its_message() -> None:
@@ -268,6 +319,7 @@ PHOTO = [
     {"file_id": "large", "file_unique_id": "l", "width": 1280, "height": 853},
 ]
 ALBUM = {"photo": PHOTO, "media_group_id": "m"}
+ASKED = "which one?\n\n(with a picture that you cannot open)"
 SEEING = replace(READING, picture=lambda file_id: f"https://ours.example/{file_id}")
 
 
@@ -279,7 +331,7 @@ def piece(number: int, chat: dict = PRIVATE, caption: str | None = None, **more:
 def test_an_album_with_a_caption_is_one_question() -> None:
     (only,) = convert_batch([piece(1, caption="which one?"), piece(2)], READING, Joiner())
 
-    assert ("which one?", "album:m", NOW + ALBUM_WAIT) == (only.text, only.join_key, only.not_before)
+    assert (ASKED, "album:m", NOW + ALBUM_WAIT) == (only.text, only.join_key, only.not_before)
 
 
 def test_a_caption_that_comes_a_batch_later_is_joined_with_the_picture_before_it() -> None:
@@ -287,7 +339,7 @@ def test_a_caption_that_comes_a_batch_later_is_joined_with_the_picture_before_it
     (first,) = convert_batch([piece(1), piece(2)], READING, joiner)
     (caption,) = convert_batch([piece(3, caption="which one?"), piece(4)], READING, joiner)
 
-    assert ["", "which one?"] == [first.text, caption.text]
+    assert ["", ASKED] == [first.text, caption.text]
     assert "album:m" == first.join_key == caption.join_key
     assert first.not_before == caption.not_before == NOW + ALBUM_WAIT
     assert first.answer_with is caption.answer_with is None

@@ -117,7 +117,9 @@ async def test_an_album_is_one_question_whichever_piece_has_the_words(sandbox: S
         await says(sandbox, photo=True, media_group_id="m")
         await until(lambda: sent(sandbox), 10)
 
-    assert ["Which one is warmer?"] == [body["content"] for body in asked(sandbox)]
+    assert ["Which one is warmer?\n\n(with a picture that you cannot open)"] == [
+        body["content"] for body in asked(sandbox)
+    ]
     assert UNSUPPORTED not in sent(sandbox)
 
 
@@ -167,7 +169,7 @@ async def test_what_waits_for_a_chat_that_blocked_the_bot_is_dropped_with_a_coun
         )
         await until(lambda: sent(sandbox))
 
-    assert [1] == [fact.fields["parts"] for fact in dropped]
+    assert [2] == [fact.fields["parts"] for fact in dropped]
     assert "blocked" in dropped[0].fields["cause"]
     assert [BUILT_IN["en"]["help"]] == sent(sandbox)
 
