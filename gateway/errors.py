@@ -40,6 +40,16 @@ class RateLimited(Transient):
     """A server said 429: the request was not executed and does not count against a budget."""
 
 
+class NoRoom(Transient):
+    """Our own budget has no room, for `retry_after` seconds at least: nothing was sent. `window` is what is full:
+    minute, hour or uploads.
+    """
+
+    def __init__(self, message: str, *, retry_after: float, window: str, **context: Any) -> None:
+        super().__init__(message, retry_after=retry_after, window=window, **context)
+        self.window = window
+
+
 class Ambiguous(GatewayError):
     """It may or may not have happened: a timeout, a dropped connection, a 5xx. Look before doing it again."""
 
@@ -52,6 +62,10 @@ class Permanent(GatewayError):
 
 class QuotaExhausted(Permanent):
     """A 429 that says a monthly allowance is used up: waiting does not help, an operator has to act."""
+
+
+class InvalidArguments(Permanent):
+    """What was asked for does not exist, or not with these arguments: nothing was sent. The words are for who asked."""
 
 
 class Misconfigured(GatewayError):

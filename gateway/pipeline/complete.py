@@ -28,7 +28,6 @@ from gateway.messages import (
     Profile,
     Question,
     Reply,
-    Spend,
     SpendClass,
     Turn,
     User,
@@ -39,6 +38,7 @@ from gateway.pipeline.answer import Answering
 from gateway.pipeline.bell import Bell
 from gateway.pipeline.drafting import Drafting
 from gateway.pipeline.notices import Notices
+from gateway.pipeline.operating import Operating
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.queued import Queued
 from gateway.pipeline.rendering import Rendering
@@ -51,7 +51,6 @@ from gateway.ports import (
     Completions,
     Journal,
     Lease,
-    Left,
     Noted,
     Observer,
     QuotaGranted,
@@ -92,6 +91,7 @@ class _Claimant:
     bot: str
     since: float
     slot: asyncio.Future[str]
+    upload: bool = False
 
 
 class Dispatcher:
@@ -283,17 +283,22 @@ class Dispatcher:
                 )
 
     def _serve(self, now: float, *kinds: SpendClass) -> float | None:
-        """Requests of turns in flight go before new turns: somebody waits for them already. Others go after."""
+        """Requests of turns in flight go before new turns: somebody waits for them already. Others go after.
+
+        Whoever waits for an hour does not hold up those who need the minute only.
+        """
+        next_at: float | None = None
         for claimant in [waiting for waiting in self._claimants if waiting.kind in kinds]:
-            at = self.quota.ready_at(now, claimant.kind, claimant.completion, bot=claimant.bot)
-            if at > now:
-                return at
+            what = claimant.kind, claimant.completion
+            at = self.quota.ready_at(now, *what, bot=claimant.bot, upload=claimant.upload)
+            if at > now and not claimant.slot.done():
+                next_at = at if next_at is None else min(at, next_at)
+                continue
             self._claimants.remove(claimant)
             if not claimant.slot.done():
-                slot = self._take(now, claimant.kind, claimant.completion, claimant.bot)
-                claimant.slot.set_result(slot)
+                claimant.slot.set_result(self._take(now, *what, claimant.bot, upload=claimant.upload))
                 self._granted(claimant.kind, now - claimant.since)
-        return None
+        return next_at
 
     def _expire(self, now: float) -> float | None:
         """End what waited too long. While its conversation has a turn in flight it keeps waiting: the next one may
@@ -380,9 +385,9 @@ class Dispatcher:
             if claimant.kind in {"reply", "user"}
         )
 
-    def _take(self, now: float, kind: SpendClass, completion: bool, bot: str) -> str:
+    def _take(self, now: float, kind: SpendClass, completion: bool, bot: str, *, upload: bool = False) -> str:
         spend_id = new_id(self.organization)
-        self.quota.take(now, spend_id, kind, completion, bot=bot)
+        self.quota.take(now, spend_id, kind, completion, bot=bot, upload=upload)
         return spend_id
 
     def _granted(self, kind: SpendClass, waited: float) -> None:
@@ -395,13 +400,31 @@ class Dispatcher:
             return now - head.accepted_at
         return 0.0
 
-    async def slot(self, kind: SpendClass, completion: bool, bot: str) -> str:
+    async def slot(self, kind: SpendClass, completion: bool, bot: str, *, upload: bool = False) -> str:
         """Wait for room in the budget and take it; returns the spend's id."""
         slot: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._claimants.append(_Claimant(kind, completion, bot, self.now(), slot))
+        self._claimants.append(_Claimant(kind, completion, bot, self.now(), slot, upload))
         self._claimants.sort(key=lambda waiting: _RANK[waiting.kind])
         self._bell.ring()
-        return await slot
+        try:
+            return await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled():
+                self.unused(slot.result())
+            raise
+
+    def room_in(self, *, completion: bool, upload: bool) -> float:
+        """Seconds until there may be room for an operator's request; 0: now."""
+        now = self.now()
+        return self.quota.ready_at(now, "operator", completion, upload=upload) - now
+
+    def unused(self, slot: str) -> None:
+        """The request of this slot will not leave."""
+        self.quota.refund(slot)
+
+    async def refused(self, slot: str, error: RateLimited) -> None:
+        """The request of this slot was answered with a 429."""
+        await self._refused(slot, error)
 
     def sent(self, slot: str) -> None:
         """The request of this slot leaves now."""
@@ -633,23 +656,8 @@ class Dispatcher:
 
     async def profile(self, replica: str) -> Profile:
         """What Sensay knows of a replica; one request at most, of the lowest class. Raises GatewayError."""
-        spent: list[str] = []
-
-        async def admit(kind: SpendClass, completion: bool) -> Left:
-            spend_id = await self.slot(kind, completion, "")
-            now = self._tools.clock.now()
-            spend = Spend(
-                id=spend_id, organization=self.organization, kind=kind, completion=completion, at=now
-            )
-            await self._tools.journal.spend(spend)
-            spent.append(spend_id)
-            return lambda: self.sent(spend_id)
-
-        try:
-            return await self._tools.completions.profile(self.organization, replica, admit)
-        finally:
-            for spend_id in spent:
-                self.settled(spend_id)
+        operating = Operating(self.organization, self, self._tools.journal, self._tools.clock)
+        return await operating.profile(self._tools.completions, replica)
 
     def _admission(self, turn: Turn, lease: Lease, slot: str | None) -> Admission:
         return Admission(turn, lease, self._tools.journal, self._tools.clock, self, slot)

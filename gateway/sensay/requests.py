@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -41,6 +42,13 @@ class Request(Generic[T]):
     secrets: tuple[str, ...] = ()
     remedies: Mapping[int, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """Method and path, without secrets."""
+        path = self.path
+        for secret in self.secrets:
+            path = path.replace(quote(secret, safe=""), "***")
+        return f"{self.method} {path}"
+
 
 @dataclass(frozen=True, slots=True)
 class Answered(Generic[T]):
@@ -52,6 +60,8 @@ class Answered(Generic[T]):
     api_version: str | None = None
     date: float | None = None
     seconds: float = 0.0
+    asked: str = ""
+    """Method and path of the request, without secrets."""
 
 
 class Requests:
