@@ -1,0 +1,71 @@
+"""The journal's contract on a Valkey server, and what only a server can do to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import redis
+
+from gateway.app import SystemClock
+from gateway.journal.valkey import ValkeyJournal
+from gateway.ports import Journal
+from tests.clock import FakeClock
+from tests.contracts.journal_inbox import AmendmentContract, BoundsContract, InboxContract
+from tests.contracts.journal_letters import DeadLetterContract
+from tests.contracts.journal_outbox import OutboxContract
+from tests.contracts.journal_reading import LogContract, LookingContract, MemoryContract, WakeUpContract
+from tests.contracts.journal_turns import LeaseContract, SpendContract, TurnContract
+from tests.valkey import Server
+
+TIME = "return tonumber(redis.call('GET', 'time'))"
+
+
+class ServerClock(FakeClock):
+    """The server's time, moved by hand."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        super().__init__()
+        self._client = client
+        self._tell()
+
+    def _tell(self) -> None:
+        self._client.set("time", repr(self.now()))
+
+    async def advance(self, seconds: float) -> None:
+        await super().advance(seconds)
+        self._tell()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+class TestValkeyJournal(
+    InboxContract,
+    BoundsContract,
+    AmendmentContract,
+    TurnContract,
+    LeaseContract,
+    SpendContract,
+    OutboxContract,
+    LogContract,
+    WakeUpContract,
+    MemoryContract,
+    LookingContract,
+    DeadLetterContract,
+):
+    @pytest.fixture
+    def clock(self, server: Server) -> Iterator[FakeClock]:
+        with server.client() as client:
+            client.flushall()
+            yield ServerClock(client)
+
+    @pytest.fixture
+    async def journal(self, clock: FakeClock, server: Server) -> AsyncIterator[Journal]:
+        journal = ValkeyJournal(server.url, SystemClock(), time=TIME)
+        await journal.open()
+        yield journal
+        await journal.close()
