@@ -18,6 +18,7 @@ from adapters.discord.commands import register
 from adapters.discord.connection import CLOSE_TIMEOUT, Bot, Connection
 from adapters.discord.convert import Me
 from adapters.discord.directory import Directory
+from adapters.discord.drafts import EVERY, Drafts
 from adapters.discord.errors import refused_token, translate
 from adapters.discord.gate import Gate
 from adapters.discord.health import Health
@@ -70,6 +71,7 @@ class DiscordAdapter:
 
     idempotent = True
     typing_every = 8.0
+    draft_every = EVERY
 
     def __init__(self, bot: str, section: DiscordSettings, shared: Shared) -> None:
         self.bot = bot
@@ -116,6 +118,10 @@ class DiscordAdapter:
         """Show for about ten seconds that an answer is coming."""
         await self._running().typing(address)
 
+    async def draft(self, address: Address, text: str, part_id: str) -> None:
+        """Show an answer while it is written, in the message that its first part will be."""
+        await self._running().draft(address, text, part_id)
+
     def _running(self) -> Outgoing:
         if self._outgoing is None:
             raise Transient("the bot is not connected", retry_after=1.0, scope="channel")
@@ -142,6 +148,7 @@ class _Run:
         self._listening = section.groups.mode in ("listen", "open") or self._me.threads
         responses = Responses(shared.http, Route.BASE, client.http.user_agent, gate)
         self._interactions = Interactions(host, self._me, responses)
+        self._drafts = Drafts(host, on=section.stream == "on")
         self._outgoing = Outgoing(
             client,
             host.clock,
@@ -149,6 +156,7 @@ class _Run:
             responses,
             self._interactions,
             adapter._muted,  # noqa: SLF001 - as above
+            self._drafts,
         )
         self._starts = Starts(client.http, host, gate, health, shared.identifies)
         self._group = asyncio.TaskGroup()
@@ -181,6 +189,7 @@ class _Run:
                     group.create_task(inbox.run())
                     group.create_task(Connection(bot, inbox, self, shard).serve())
         finally:
+            await self._drafts.close()
             await self._interactions.close()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT):

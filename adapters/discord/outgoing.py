@@ -11,12 +11,14 @@ import discord
 
 from adapters.discord.breaker import Muted
 from adapters.discord.convert import said_at
+from adapters.discord.drafts import Drafts
 from adapters.discord.errors import ALREADY_A_THREAD, no_thread, refuses_reference, token_spent, translate
 from adapters.discord.gate import Gate
 from adapters.discord.interactions import TOKEN_LIFE, Interactions
+from adapters.discord.render import preview
 from adapters.discord.responses import Responses
 from gateway.errors import GatewayError, Permanent
-from gateway.messages import Address, Delivery, Receipt
+from gateway.messages import Address, Delivery, Facts, Part, Receipt
 from gateway.ports import Clock
 
 SEND_TIMEOUT = 40.0
@@ -40,13 +42,17 @@ class Outgoing:
         responses: Responses,
         interactions: Interactions,
         muted: Muted,
+        drafts: Drafts,
     ) -> None:
+        self._drafts = drafts
         self._client, self._clock, self._gate = client, clock, gate
         self._responses, self._interactions, self._muted = responses, interactions, muted
         self._threads: dict[str, bool] = {}
         """Questions by id: whether they could be given a thread."""
 
     async def send(self, delivery: Delivery) -> Receipt:
+        if delivery.index == 0:
+            await self._drafts.settled(delivery.owner)
         if self._by_token(delivery.address):
             await self._gate.enter("reply")
             identity = await self._respond(delivery)
@@ -61,6 +67,29 @@ class Outgoing:
         await self._gate.enter("other")
         async with asyncio.timeout(TYPING_TIMEOUT):
             await self._messageable(_where(address, self._threads)).typing()
+
+    async def draft(self, address: Address, text: str, part_id: str) -> None:
+        """Show the beginning of an answer that is being written. Raises anything: then it comes in one piece."""
+        owner, where = part_id.rsplit(".", 2)[0], _where(address, self._threads)
+        shown = preview(text)
+        if shown and self._muted.wait(where, self._clock.monotonic()) <= 0 and self._drafts.may_show(where):
+            await self._gate.enter("other")
+            await self._drafts.show(owner, self._show(address, shown, part_id, owner))
+
+    async def _show(self, address: Address, text: str, part_id: str, owner: str) -> None:
+        if self._by_token(address):
+            if await self._interactions.deferred(address.data["interaction_id"]):
+                await self._responses.edit(address, Part(text=text))
+            return
+        if address.data.get("foreign"):
+            return
+        reference = None if await self._thread(address) else _reference(address)
+        channel = _where(address, self._threads)
+        if (message := await self._drafts.message(owner)) is not None:
+            await self._change(channel, message, text)
+        else:
+            posted = await self._create(channel, nonce(part_id), reference, {"content": text})
+            await self._drafts.posted(owner, str(posted.id))
 
     # --- with a token ---
 
@@ -108,12 +137,36 @@ class Outgoing:
         try:
             opened = await self._thread(address)
             channel = _where(address, self._threads)
-            reference = None if opened else _reference(delivery)
-            message = await self._create(delivery, channel, reference)
+            reference = None if opened or delivery.index else _reference(address)
+            identity = await self._write(delivery, channel, reference)
         except Exception as error:
             raise self._refused(_where(address, self._threads), translate(error, "create_message")) from error
         self._muted.accepted(channel)
+        return identity
+
+    async def _write(
+        self, delivery: Delivery, channel: str, reference: discord.MessageReference | None
+    ) -> str:
+        """In the place of the turn's draft, if there is one; else as a new message."""
+        text, mark = delivery.part.text, nonce(delivery.id)
+        drafted = await self._drafts.message(delivery.owner) if delivery.index == 0 else None
+        if drafted is not None:
+            try:
+                await self._change(channel, drafted, text)
+            except discord.NotFound:  # somebody took it away, and its nonce with it
+                mark = nonce(f"{delivery.id}.again")
+            else:
+                return drafted
+        message = await self._create(channel, mark, reference, _content(delivery.part))
+        if self._drafts.on and delivery.index == 0 and message.content.strip() != text.strip():
+            await self._change(
+                channel, str(message.id), text
+            )  # a draft that nobody remembered has this nonce
         return str(message.id)
+
+    async def _change(self, channel: str, message: str, text: str) -> None:
+        async with asyncio.timeout(SEND_TIMEOUT):
+            await self._messageable(channel).get_partial_message(int(message)).edit(content=text)
 
     async def _pass(self, address: Address) -> None:
         wait = self._muted.wait(address.data["channel_id"], self._clock.monotonic())
@@ -127,25 +180,22 @@ class Outgoing:
         return self._gate.judged(error)
 
     async def _create(
-        self, delivery: Delivery, channel: str, reference: discord.MessageReference | None
+        self, channel: str, mark: str, reference: discord.MessageReference | None, content: Facts
     ) -> discord.Message:
         """Post it. What cannot be quoted (gone, a notice, no right to read history) is answered without."""
-        document = delivery.part.payload.get("document")
         extra: dict[str, Any] = {} if reference is None else {"reference": reference}
-        if document is None:
-            extra["content"] = delivery.part.text
+        if (document := content.get("document")) is None:
+            extra["content"] = content["content"]
         else:
             data = io.BytesIO(document["content"].encode())
             extra["file"] = discord.File(data, filename=document["filename"])
         try:
             async with asyncio.timeout(SEND_TIMEOUT):
-                return await self._messageable(channel).send(
-                    nonce=nonce(delivery.id), suppress_embeds=True, **extra
-                )
+                return await self._messageable(channel).send(nonce=mark, suppress_embeds=True, **extra)
         except discord.HTTPException as error:
             if reference is None or not refuses_reference(error):
                 raise
-        return await self._create(delivery, channel, reference=None)
+        return await self._create(channel, mark, None, content)
 
     def _messageable(self, channel: str) -> discord.PartialMessageable:
         return self._client.get_partial_messageable(int(channel))
@@ -189,10 +239,14 @@ def _where(address: Address, threads: dict[str, bool]) -> str:
     return str(question if threads.get(str(question)) else address.data["channel_id"])
 
 
-def _reference(delivery: Delivery) -> discord.MessageReference | None:
+def _content(part: Part) -> Facts:
+    return part.payload if "document" in part.payload else {"content": part.text}
+
+
+def _reference(address: Address) -> discord.MessageReference | None:
     """Among others the first part quotes what it answers; alone with one person that would be noise."""
-    data = delivery.address.data
-    if delivery.index or not data.get("guild_id") or not data.get("message_id"):
+    data = address.data
+    if not data.get("guild_id") or not data.get("message_id"):
         return None
     return discord.MessageReference(
         message_id=int(data["message_id"]), channel_id=int(data["channel_id"]), fail_if_not_exists=False

@@ -8,6 +8,9 @@ from adapters.discord.words import visible
 from gateway.messages import Address, Part, Reply
 
 FILE_NAME = "answer.md"
+WORTH_SHOWING = 40
+"""Characters of an answer before it is shown while it is written: a shorter one is there soon."""
+GOES_ON = " …"
 FOREIGN_PARTS = 6
 """Where the bot is no member an answer may have five follow-ups."""
 
@@ -23,6 +26,12 @@ class DiscordRenderer:
             document = {"filename": FILE_NAME, "content": whole(reply.text)}
             return [_part(reply, chunks[0]), _part(reply, FILE_NAME, {"document": document})]
         return [_part(reply, chunk) for chunk in chunks]
+
+
+def preview(text: str) -> str:
+    """The beginning of an answer that is not finished, as one message; empty while that is not worth one."""
+    chunks = split(adapt(text[: 2 * LIMIT])) if len(text) >= WORTH_SHOWING else []
+    return f"{chunks[0][: LIMIT - len(GOES_ON)]}{GOES_ON}" if chunks else ""
 
 
 def _as_it_is(text: str) -> list[str]:

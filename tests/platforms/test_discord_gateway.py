@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from adapters.discord.render import GOES_ON
 from gateway.app import Gateway
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.sensay import SUPPORT
@@ -187,3 +188,36 @@ async def test_a_picture_whose_answer_was_lost_is_looked_up_where_it_was_asked(s
 
     assert [QUESTION, "What is this?"] == [request.body["content"] for request in asked(sandbox)]
     assert any(request.path.endswith("/chat/history/telegram") for request in sandbox.sensay.requests)
+
+
+# --- answers that are shown while they are written ---
+
+
+async def test_an_answer_grows_in_one_message(sandbox: Sandbox, sent: Sent):
+    sandbox.sensay.latency = 4.0
+    async with running(sandbox, stream="on"):
+        await sandbox.discord.say(TOKEN, {"user": ADA, "channel": 55, "text": QUESTION, "mention": True})
+        await until(lambda: sent("edit"), 20)
+        [draft] = sent("message")
+        whole = sandbox.sensay.requests[-1]
+        await until(lambda: sent("edit")[-1]["text"].endswith("."), 20)
+
+    assert whole.operation == "complete"
+    assert draft["text"].endswith(GOES_ON)
+    assert sent("edit")[-1]["text"].startswith(draft["text"].removesuffix(GOES_ON))
+    assert 1 == len(sent("message"))
+
+
+async def test_a_stream_that_breaks_off_leaves_one_message(sandbox: Sandbox, sent: Sent):
+    sandbox.sensay.latency = 4.0
+    async with running(sandbox, stream="on"):
+        sandbox.sensay.faults.add(Fault("sensay", "stream", "drop_after"))
+        await sandbox.discord.say(TOKEN, {"user": ADA, "text": QUESTION})
+        await until(lambda: [item for item in latest(sent) if item["text"].endswith(".")], 30)
+
+    assert 1 == len(sent("message"))
+    assert 1 == len(asked(sandbox)), "what was cut off is looked up"
+
+
+def latest(sent: Sent) -> list[dict[str, Any]]:
+    return (sent("edit") or sent("message"))[-1:]

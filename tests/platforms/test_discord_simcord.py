@@ -21,6 +21,7 @@ from adapters.discord.breaker import Breaker, Muted
 from adapters.discord.commands import COMMANDS, register
 from adapters.discord.convert import Me, convert
 from adapters.discord.directory import Directory
+from adapters.discord.drafts import Drafts
 from adapters.discord.gate import Gate
 from adapters.discord.health import Health
 from adapters.discord.interactions import used
@@ -39,7 +40,8 @@ class Opinion:
         self.env, self.client = env, client
         self.host = FakeHost("support", "discord")
         self.gate = Gate(self.host.clock, Breaker(), Health(self.host))
-        self.outgoing = Outgoing(client, self.host.clock, self.gate, None, None, Muted())  # type: ignore[arg-type]
+        drafts = Drafts(self.host, on=True)
+        self.outgoing = Outgoing(client, self.host.clock, self.gate, None, None, Muted(), drafts)  # type: ignore[arg-type]
         self.directory = Directory(client, self.host.clock, self.gate)
         self.me = Me(bot="support", id=str(client.user.id), threads=True)
         self.brought: list[tuple[str, dict[str, Any]]] = []
