@@ -21,7 +21,10 @@ from gateway.ports import Host
 _log = structlog.get_logger()
 
 ASK, HELP, PRIVACY, ASK_ABOUT = "ask", "help", "privacy", "Ask"
+PAUSE, RESUME, FOR = "pause", "resume", "for"
 QUESTION = "question"
+_FOR_MODERATORS = {"contexts": [0, 1], "default_member_permissions": str(1 << 13)}
+"""Shown to who may manage messages, which a server may change; the bot obeys its own admins only."""
 _EVERYWHERE = {"integration_types": [0, 1], "contexts": [0, 1, 2]}
 _SLASH, _ON_MESSAGE, _TEXT = 1, 3, 3
 _KEY = "commands"
@@ -45,6 +48,22 @@ COMMANDS: tuple[dict[str, Any], ...] = (
     },
     {"name": HELP, "type": _SLASH, "description": "What I can do", **_EVERYWHERE},
     {"name": PRIVACY, "type": _SLASH, "description": "What happens to your messages", **_EVERYWHERE},
+    {
+        "name": PAUSE,
+        "type": _SLASH,
+        "description": "Let a person take over here",
+        "options": [
+            {
+                "name": FOR,
+                "type": _TEXT,
+                "description": "How long at most, as in 30m or 2h",
+                "required": False,
+                "max_length": 10,
+            }
+        ],
+        **_FOR_MODERATORS,
+    },
+    {"name": RESUME, "type": _SLASH, "description": "Have the bot answer again", **_FOR_MODERATORS},
     {"name": ASK_ABOUT, "type": _ON_MESSAGE, **_EVERYWHERE},
 )
 

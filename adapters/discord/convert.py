@@ -33,6 +33,7 @@ THREADS = (10, 11, 12)
 _THREADABLE = (0, 5)
 """Text and announcement channels."""
 _USER_MENTION = re.compile(r"<@!?(\d+)>")
+_ORDERS = ("/pause", "/resume")
 _TITLE = 80
 _NOT_TEXT = ("attachments", "sticker_items", "poll", "message_snapshots")
 
@@ -126,6 +127,7 @@ def _said(data: Facts, me: Me, where: Around | None) -> tuple[Arrival, ...]:
         return ()
     address = {"channel_id": channel, "message_id": identity, "guild_id": guild}
     opens = me.threads and addressed is not None and asks and where.kind in _THREADABLE
+    opens = opens and not text.startswith(_ORDERS)  # they are about the channel itself
     if opens:
         address["thread"] = title(text)
     place = None if asked and guild and where.kind is None else where.parent or channel

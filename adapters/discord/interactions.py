@@ -15,6 +15,7 @@ from typing import Any
 
 import aiohttp
 import discord
+import msgspec
 import structlog
 
 from adapters.discord import commands
@@ -73,6 +74,11 @@ def used(data: Facts, me: Me) -> Said | None:
             return _said(data, me, "", "help")
         case commands.PRIVACY, 1:
             return _said(data, me, "", "privacy")
+        case (commands.PAUSE | commands.RESUME) as order, 1:
+            given = {option["name"]: option.get("value") for option in command.get("options", ())}
+            text = f"/{order} {given.get(commands.FOR, '')}".strip()
+            # to the gateway's admins an order like one that was typed; others are told that it is not for them
+            return msgspec.structs.replace(_said(data, me, "", "denied"), text=text)
         case _:
             return None
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from gateway.sandbox.telegram_limits import Flood
 from gateway.sandbox.telegram_text import Refused, found_entities
@@ -77,8 +77,8 @@ class BotAccount:
         self.file_suffix = "png"
         self.flood: Flood | None = None
         self.strict_polls = False
-        self.withholds = False
-        """Polls bring nothing, whatever waits."""
+        self.withholds: Literal["all", "numbered"] | None = None
+        """Polls bring nothing, whatever waits: any, or those with an offset."""
         self.answering = asyncio.Event()
         """While it is cleared, requests of this bot hang."""
         self.answering.set()
@@ -131,7 +131,8 @@ class BotAccount:
             limit = await self._patience(offset, limit, timeout)
         self.confirm(offset)
         deadline = time.monotonic() + timeout
-        while (self.withholds or not self.updates) and (left := deadline - time.monotonic()) > 0:
+        withheld = self.withholds == "all" or (self.withholds == "numbered" and offset > 0)
+        while (withheld or not self.updates) and (left := deadline - time.monotonic()) > 0:
             try:
                 await asyncio.wait_for(self.arrived.wait(), left)
             except TimeoutError:
@@ -142,7 +143,7 @@ class BotAccount:
                 raise Refused(POLL_CONFLICT, 409)
             if self.webhook:
                 raise Refused(WEBHOOK_CONFLICT, 409)
-        return [] if self.withholds else self.updates[:limit]
+        return [] if withheld else self.updates[:limit]
 
     async def _patience(self, offset: int, limit: int, timeout: float) -> int:
         """What the server does with those who ask for the same again at once: one update, or a pause of 3 s."""
