@@ -29,10 +29,12 @@ _SPENT_TOKEN = {10008, 10015, 10062, 50027}
 """Unknown original, webhook, interaction; invalid token."""
 _BLOCKED = {200000, 240000}
 _GONE = {10003, 10004}
+_UNCHANGEABLE = {10008, 50083}
+"""Deleted, or in an archived thread: a new message opens that again."""
 _SLOW = {20016, 20028}
 """Slow mode, and the channel's own limit of messages."""
 SHORTLY = 5.0
-_MEANINGS = {
+MEANINGS = {
     10003: "the channel is gone",
     10004: "the bot is no longer in the server",
     50001: "the bot cannot see the channel",
@@ -77,6 +79,11 @@ def no_thread(error: discord.HTTPException) -> bool:
     return error.code in _NO_THREAD
 
 
+def unchangeable(error: discord.HTTPException) -> bool:
+    """Whether a message of ours will not be changed any more."""
+    return error.code in _UNCHANGEABLE
+
+
 def translate(error: Exception, operation: str) -> GatewayError:
     """Judge what a REST call raised.
 
@@ -105,8 +112,8 @@ def translate(error: Exception, operation: str) -> GatewayError:
 def _answered(error: discord.HTTPException, operation: str) -> GatewayError:
     facts: dict[str, Any] = {"operation": operation, "status": error.status, "code": error.code or None}
     text = f"Discord answered {error.status} (error code {error.code})"
-    if error.code in _MEANINGS:
-        text = f"{text}: {_MEANINGS[error.code]}"
+    if error.code in MEANINGS:
+        text = f"{text}: {MEANINGS[error.code]}"
     match error.status:
         case 401:
             return refused_token(operation)

@@ -12,7 +12,14 @@ import discord
 from adapters.discord.breaker import Muted
 from adapters.discord.convert import said_at
 from adapters.discord.drafts import Drafts
-from adapters.discord.errors import ALREADY_A_THREAD, no_thread, refuses_reference, token_spent, translate
+from adapters.discord.errors import (
+    ALREADY_A_THREAD,
+    no_thread,
+    refuses_reference,
+    token_spent,
+    translate,
+    unchangeable,
+)
 from adapters.discord.gate import Gate
 from adapters.discord.interactions import TOKEN_LIFE, Interactions
 from adapters.discord.render import preview
@@ -153,8 +160,10 @@ class Outgoing:
         if drafted is not None:
             try:
                 await self._change(channel, drafted, text)
-            except discord.NotFound:  # somebody took it away, and its nonce with it
-                mark = nonce(f"{delivery.id}.again")
+            except discord.HTTPException as error:
+                if not unchangeable(error):
+                    raise
+                mark = nonce(f"{delivery.id}.again")  # the draft's own would only find the draft
             else:
                 return drafted
         message = await self._create(channel, mark, reference, _content(delivery.part))

@@ -273,6 +273,7 @@ class RestSandbox:
             raise Refusal(self.refused[channel.id])
         if channel.locked:
             raise Refusal(160005)
+        channel.archived = False  # whoever writes into a thread opens it again
         nonce = str(body["nonce"]) if body.get("nonce") else None
         if nonce is not None and len(nonce) > 25:
             raise Refusal(50035, "nonce", "Must be 25 or fewer in length.")
@@ -297,6 +298,8 @@ class RestSandbox:
         body, files = await _body(request)
         if message["author"]["id"] != bot.id:
             raise Refusal(50013)
+        if self.world.channels[message["channel_id"]].archived:
+            raise Refusal(50083)
         _check_content(body, files)
         message["content"] = str(body.get("content") or "")
         self._record(bot, "edit", message, body, files)

@@ -107,6 +107,7 @@ class Channel:
     creator: str = "1"
     """Of a thread: the id of whoever opened it."""
     locked: bool = False
+    archived: bool = False
 
     def json(self) -> Json:
         last = next(reversed(self.messages), None)
@@ -117,7 +118,7 @@ class Channel:
         if self.kind in ("text", "forum"):
             return {**named, "position": 0, "permission_overwrites": [], "topic": None, "nsfw": False}
         since = "2026-01-01T00:00:00+00:00"
-        metadata = {"archived": False, "auto_archive_duration": 1440, "archive_timestamp": since}
+        metadata = {"archived": self.archived, "auto_archive_duration": 1440, "archive_timestamp": since}
         return {
             **named,
             "owner_id": self.creator,

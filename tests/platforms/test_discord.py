@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
-from adapters.discord.errors import INTENT_REMEDY
+from adapters.discord.errors import INTENT_REMEDY, MEANINGS
 from adapters.discord.outgoing import nonce
 from gateway.errors import Misconfigured, Permanent, RateLimited, Transient
 from gateway.ports import Adapter, Platform, Renderer, ShowsTyping
@@ -156,6 +157,8 @@ def test_parts_of_one_reply_and_of_a_notice_have_different_nonces_that_fit():
         (50007, Permanent, "lane"),
         (50278, Permanent, "lane"),
         (10003, Permanent, "lane"),
+        (10004, Permanent, "lane"),
+        (50083, Permanent, "part"),
         (50035, Permanent, "part"),
     ],
 )
@@ -168,6 +171,32 @@ async def test_a_refused_message_is_judged_by_its_code(scene: Scene, code: int, 
             await bot.send(delivery(said))
 
     assert (scope, code) == (refused.value.scope, refused.value.context["code"])
+
+
+@pytest.mark.parametrize("code", [10004, 50001, 50013, 50007, 50083])
+async def test_a_dead_letter_says_in_words_what_discord_meant(scene: Scene, code: int):
+    async with scene.running() as bot:
+        await scene.says("hi")
+        [said] = await scene.heard()
+        scene.discord.rest.refused[said.key.chat] = code
+        with pytest.raises(Permanent, match=re.escape(MEANINGS[code])):
+            await bot.send(delivery(said))
+
+
+async def test_a_servers_outage_is_waited_for_and_nothing_is_lost(scene: Scene, sandbox: Sandbox):
+    async with scene.running() as bot:
+        await scene.says("before", channel=55, mention=True)
+        [said] = await scene.heard()
+        await scene.gateway.inject(TOKEN, "GUILD_DELETE", {"id": said.place.guild, "unavailable": True})
+        sandbox.faults.add(Fault("discord", "create_message", "status", status=503))
+        with pytest.raises(Transient):
+            await bot.send(delivery(said))
+        await scene.gateway.inject(TOKEN, "GUILD_CREATE", {"id": said.place.guild, "unavailable": False})
+        await bot.send(delivery(said))
+        await scene.says("after", channel=55, mention=True)
+
+        assert ["before", "after"] == await scene.texts(2)
+    assert 1 == len(scene.sent())
 
 
 async def test_a_message_that_cannot_be_quoted_is_answered_without_the_quote(scene: Scene):

@@ -159,6 +159,18 @@ async def test_a_draft_that_somebody_deleted_is_answered_anew(scene: Scene) -> N
     assert [ANSWER] == shown(scene)
 
 
+async def test_in_a_thread_that_was_archived_meanwhile_the_answer_is_a_message_of_its_own(
+    scene: Scene,
+) -> None:
+    thread = {"id": 88, "type": "thread", "parent": 55}
+    async with asked(scene, channel=thread, mention=True) as (adapter, said):
+        await drafts(scene, adapter, said.address, BEGINNING)
+        scene.discord.world.channels["88"].archived = True
+        await adapter.send(delivery(said, ANSWER))
+
+    assert [BEGINNING + GOES_ON, ANSWER] == shown(scene)
+
+
 async def test_a_failure_takes_the_drafts_place(scene: Scene) -> None:
     async with asked(scene) as (adapter, said):
         await drafts(scene, adapter, said.address, BEGINNING)

@@ -134,6 +134,19 @@ async def test_a_locked_thread_is_a_dead_lane(scene: Scene):
     assert (refused.value.scope, refused.value.context["code"]) == ("lane", 160005)
 
 
+async def test_an_archived_thread_is_opened_again_by_the_answer(scene: Scene):
+    async with scene.running() as bot:
+        await scene.says("hi", channel={"id": 88, "type": "thread", "parent": 55}, mention=True)
+        [said] = await scene.heard()
+        scene.discord.world.channels["88"].archived = True
+        await bot.send(delivery(said))
+
+    assert (["88"], False) == (
+        [message["chat"] for message in scene.sent()],
+        scene.discord.world.channels["88"].archived,
+    )
+
+
 async def test_a_parent_that_discord_is_slow_to_tell_is_asked_for_again(scene: Scene, sandbox: Sandbox):
     sandbox.faults.add(Fault("discord", "get_channel", "status", status=503, times=directory.TRIES - 1))
     async with scene.running():
