@@ -19,6 +19,7 @@ from gateway.errors import Transient
 from gateway.fleet import DEAF, Fleet, Surroundings
 from gateway.journal import open_journal
 from gateway.messages import ConversationKey, PlatformName, Profile, User
+from gateway.operators import Operators
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.complete import Dispatcher, Tools
 from gateway.pipeline.letters import Letters
@@ -31,6 +32,7 @@ from gateway.policy.handover import Order
 from gateway.ports import Clock, Completions, Fact, Journal, Noted, Observer, Platform, Retention
 from gateway.sensay.client import SensayClient
 from gateway.sensay.identity import user_for
+from gateway.sensay.requests import Requests
 from gateway.settings import Loaded
 from gateway.settings.models import Bot, Settings
 from gateway.settings.plan import channels
@@ -40,6 +42,7 @@ from gateway.web.admin import admin_routes
 from gateway.web.control import control_routes
 from gateway.web.operate import message_routes
 from gateway.web.page import page_routes
+from gateway.web.sensay import sensay_routes
 from gateway.web.server import Listener, guarded
 
 HOUSEKEEPING_EVERY = 600.0
@@ -195,6 +198,13 @@ class Gateway:
             held=self._pauses.conversation,
         )
         self._dispatchers = {name: Dispatcher(name, self._tools) for name in settings.organizations}
+        self.operators = Operators(
+            current=self.current,
+            requests=Requests(self.current, self._observe, self._clock),
+            counter=self._dispatchers.get,
+            journal=self.journal,
+            clock=self._clock,
+        )
         self._board = Board(
             current=self.current,
             journal=self.journal,
@@ -293,6 +303,7 @@ class Gateway:
                 *page_routes(self._board.status, self._board.recent, self._clock.now),
                 *control_routes(self.control),
                 *self._message_routes(),
+                *sensay_routes(self.operators.answer),
             ],
             [guarded(lambda: secret, lambda: self._note("admin.refused", level="warning"))],
         )
@@ -392,6 +403,7 @@ class Gateway:
         self._rendering.close()
         with contextlib.suppress(Exception):
             await self._completions.close()
+            await self.operators.close()
         if self.admin is not None:
             await self.admin.stop()
         await self.journal.close()

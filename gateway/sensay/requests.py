@@ -94,13 +94,16 @@ class Requests:
         except TransportError as error:
             outcome = "timeout" if isinstance(error, TimedOut) else "unreachable"
             self._tell(request, organization, outcome, began, {})
-            raise unanswered(request, error) from error
+            raise _explained(request, unanswered(request, error)) from error
         except GatewayError as error:
+            _explained(request, error)
             self._tell(request, organization, str(error.context["status"]), began, error.context)
             raise
         self._tell(request, organization, "ok", began, {"request_id": answer.request_id})
         seconds = self._clock.monotonic() - began
-        return Answered(value, answer.status, answer.request_id, answer.api_version, answer.date, seconds)
+        return Answered(
+            value, answer.status, answer.request_id, answer.api_version, answer.date, seconds, str(request)
+        )
 
     async def close(self) -> None:
         await self._transport.close()
@@ -148,6 +151,13 @@ class Requests:
                 code=context.get("code"),
             )
         )
+
+
+def _explained(request: Request[Any], error: GatewayError) -> GatewayError:
+    """Whoever asked may see what was sent."""
+    if request.explained:
+        error.context["asked"] = str(request)
+    return error
 
 
 def _whole(request: Request[Any], answer: Answer, frames: Frames | None) -> bytes:
