@@ -137,9 +137,8 @@ class TelegramAdapter:
 
     async def draft(self, address: Address, text: str, part_id: str = "") -> None:
         """Show an answer while it is written, if the bot is set to; in private chats only."""
-        del part_id  # a chat has one draft at a time
         if self._section.stream == "on":
-            await self._running().draft(address, text)
+            await self._running().draft(address, text, part_id)
 
     def _running(self) -> Sender:
         if self._sender is None:

@@ -115,19 +115,21 @@ class Sender:
         """Show "typing…" in the topic; lasts about five seconds. Raises TelegramError."""
         await self._if_spare(address, "sendChatAction", action="typing")
 
-    async def draft(self, address: Address, text: str) -> None:
+    async def draft(self, address: Address, text: str, part_id: str) -> None:
         """Show an answer that is being written; the message that it becomes replaces it. Never raises: where drafts
         do not work, the answer comes in one piece.
+
+        Telegram lets a draft grow into the next one of the same number: one answer, one number, never 0.
         """
         if not self._drafts or not _takes_drafts(address):
             return
         shown, entities = preview(text)
         if not shown:
             return
-        lane = zlib.crc32(address.to.encode()) or 1
+        number = zlib.crc32(f"{address.to} {part_id}".encode()) or 1
         try:
             await self._if_spare(
-                address, "sendMessageDraft", draft_id=lane, text=shown, entities=entities or None
+                address, "sendMessageDraft", draft_id=number, text=shown, entities=entities or None
             )
         except TelegramError as error:
             # An unknown method is a 404, which PTB takes for a bad token: that and a 400 will not get better, unless

@@ -13,7 +13,6 @@ from gateway.settings.shape import select
 
 NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (
     ("telemetry.otlp_endpoint", bool),
-    ("bots.*.telegram.stream", lambda stream: stream == "on"),
 )
 
 JOURNALS_NOT_YET = ("valkey", "redis")

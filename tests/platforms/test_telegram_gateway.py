@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway.app import Gateway, Makers
-from gateway.messages import Question, Reply
+from gateway.app import Gateway
 from gateway.policy.texts import BUILT_IN
-from gateway.ports import Admit, DeliveryEnded, Fact, Noted, Observer
+from gateway.ports import DeliveryEnded, Fact, Noted, Observer
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.sensay import SUPPORT
 from gateway.sandbox.server import Sandbox
-from gateway.sensay.client import SensayClient
 from gateway.settings import Settings
 from tests.platforms.fake_host import until
 
@@ -34,7 +32,6 @@ async def gateway(
     images: str = "off",
     observe: Observer = lambda _: None,
     dialect: str = "openapi",
-    makers: Makers | None = None,
     **telegram: Any,
 ) -> AsyncIterator[Gateway]:
     """With its public address known beforehand, as behind a proxy."""
@@ -59,7 +56,6 @@ async def gateway(
             }
         ),
         observe=observe,
-        makers=makers,
     )
     stop = asyncio.Event()
     running = asyncio.create_task(made.run(stop))
@@ -228,46 +224,64 @@ async def test_an_answer_to_a_topic_that_was_deleted_goes_nowhere_else_and_is_to
     assert [BUILT_IN["en"]["help"]] == sent(sandbox)
 
 
-def writing(box: Sandbox, *deltas: str, drafts: int) -> Makers:
-    """A Sensay whose answers come in pieces, and which waits with the whole until so many drafts were tried."""
-
-    class Writing(SensayClient):
-        async def complete(
-            self, question: Question, admit: Admit, on_delta: Callable[[str], None] | None = None
-        ) -> Reply:
-            for delta in deltas if on_delta else ():
-                on_delta(delta)
-            await until(lambda: box.telegram.bot(TOKEN).calls["sendmessagedraft"] >= drafts, 10)
-            return await super().complete(question, admit)
-
-    return Makers(completions=Writing)
+def did(box: Sandbox, kind: str) -> list[dict[str, Any]]:
+    return [item for item in box.telegram.sent(TOKEN) if item["kind"] == kind]
 
 
-async def test_the_answer_is_shown_while_it_is_written_and_then_takes_its_place(sandbox: Sandbox) -> None:
-    makers = writing(sandbox, "**We", "** are", drafts=1)
-    async with gateway(sandbox, makers=makers, stream="on"):
+@pytest.mark.parametrize("frames", ["v4", "v5"])
+@pytest.mark.parametrize("dialect", ["openapi", "guide", "generic"])
+async def test_the_answer_is_shown_while_it_is_written_and_then_takes_its_place(
+    sandbox: Sandbox, dialect: str, frames: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox.sensay, "stream", frames)
+    monkeypatch.setattr(sandbox.sensay, "latency", 1.0)
+    async with gateway(sandbox, dialect=dialect, stream="on"):
         await says(sandbox, "When are you open?")
         await until(lambda: sent(sandbox), 10)
 
-    shown = [(item["kind"], item["text"]) for item in sandbox.telegram.sent(TOKEN)]
-    assert ("draft", "We are") in shown
-    assert shown[-1][0] == "message"
-    assert 1 == len(sent(sandbox))
+    (answer,) = sent(sandbox)
+    drafts = did(sandbox, "draft")
+    assert drafts
+    assert all(answer.startswith(draft["text"].strip("*#_ ")) for draft in drafts)
+    assert "message" == sandbox.telegram.sent(TOKEN)[-1]["kind"]
+
+
+async def test_off_by_default_nothing_is_streamed(sandbox: Sandbox) -> None:
+    async with gateway(sandbox):
+        await says(sandbox, "When are you open?")
+        await until(lambda: sent(sandbox), 10)
+
+    assert 0 == sandbox.telegram.bot(TOKEN).calls["sendmessagedraft"]
 
 
 @pytest.mark.parametrize("status", [404, 400, 429, 500])
 async def test_where_drafts_are_refused_the_answer_comes_in_one_piece(sandbox: Sandbox, status: int) -> None:
     sandbox.faults.add(Fault("telegram", "sendMessageDraft", "status", status=status, times=99))
-    async with gateway(sandbox, makers=writing(sandbox, "We", drafts=1), stream="on"):
+    async with gateway(sandbox, stream="on"):
         await says(sandbox, "When are you open?")
         await until(lambda: sent(sandbox), 10)
 
     assert 1 == len(sent(sandbox))
+    assert 1 == sandbox.telegram.bot(TOKEN).calls["sendmessagedraft"]
 
 
-async def test_a_group_is_answered_in_one_piece(sandbox: Sandbox) -> None:
-    async with gateway(sandbox, makers=writing(sandbox, "We", drafts=0), stream="on"):
-        await says(sandbox, "/ask When are you open?", chat=GROUP)
+@pytest.mark.parametrize("stream", ["off", "v5"])
+async def test_where_nothing_can_be_shown_the_answer_comes_in_one_piece(
+    sandbox: Sandbox, stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Sensay that does not stream in private, and a group whatever Sensay does."""
+    monkeypatch.setattr(sandbox.sensay, "stream", stream)
+    async with gateway(sandbox, stream="on"):
+        await says(sandbox, "/ask When are you open?", **({"chat": GROUP} if stream != "off" else {}))
         await until(lambda: sent(sandbox), 10)
 
     assert 0 == sandbox.telegram.bot(TOKEN).calls["sendmessagedraft"]
+
+
+async def test_a_stream_that_breaks_is_asked_for_again_and_answered_once(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("sensay", "stream", "drop_after"))
+    async with gateway(sandbox, stream="on"):
+        await says(sandbox, "When are you open?")
+        await until(lambda: sent(sandbox), 20)
+
+    assert 1 == len(sent(sandbox))

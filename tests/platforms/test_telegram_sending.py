@@ -244,7 +244,7 @@ async def test_a_draft_grows_and_becomes_the_answer(scene: Scene) -> None:
         await scene.says("hi")
         (said,) = await scene.heard()
         for text in ("**Hel", "**Hello** th", "**Hello** there"):
-            await adapter.draft(said.address, text)
+            await adapter.draft(said.address, text, "t1.answer.0")
             scene.host.clock.advance(2)
         (part,) = scene.platform.renderer.render(Reply(text="**Hello** there"), said.address)
         await adapter.send(delivery(part.text, said.address, **part.payload))
@@ -253,6 +253,19 @@ async def test_a_draft_grows_and_becomes_the_answer(scene: Scene) -> None:
     assert ["**Hel", "Hello th", "Hello there"] == [item["text"] for item in scene.sent("draft")]
     assert 1 == len({item["draft"] for item in scene.sent("draft")})
     assert ["Hello there"] == [item["text"] for item in scene.sent()]
+
+
+async def test_the_next_answer_is_another_draft(scene: Scene) -> None:
+    async with streaming(scene) as adapter:
+        await scene.says("hi")
+        (said,) = await scene.heard()
+        for turn in ("t1", "t1", "t2"):
+            await adapter.draft(said.address, "We", f"{turn}.answer.0")
+            scene.host.clock.advance(2)
+
+    one, same, other = [item["draft"] for item in scene.sent("draft")]
+    assert one == same != other
+    assert 0 not in (one, other)
 
 
 async def test_drafts_are_off_by_default_and_never_in_groups_or_for_accounts(scene: Scene) -> None:
