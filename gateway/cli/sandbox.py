@@ -29,6 +29,13 @@ from gateway.sandbox.server import Sandbox
     type=click.Choice(["v4", "v5", "off"]),
     help="Frames of streamed answers: the AI SDK's data stream (v4), its events (v5), or none.",
 )
+@click.option(
+    "--dialect",
+    default="openapi",
+    show_default=True,
+    type=click.Choice(["openapi", "guide"]),
+    help="Whose errors where both share a path; the guide also takes e-mail addresses for users.",
+)
 def sandbox(
     host: str,
     port: int,
@@ -39,6 +46,7 @@ def sandbox(
     limiter: Literal["sliding", "fixed", "bucket"],
     latency: float,
     stream: Literal["v4", "v5", "off"],
+    dialect: Literal["openapi", "guide"],
 ) -> None:
     """Only the pretended services: Sensay, Telegram and Discord on one port, with a control API."""
     sensay = SensaySandbox(
@@ -49,6 +57,7 @@ def sandbox(
         algorithm=limiter,
         latency=latency,
         stream=stream,
+        errors=dialect,
     )
     box = Sandbox(host=host, port=port, sensay=sensay)
     try:
@@ -68,4 +77,5 @@ async def _serve(box: Sandbox) -> None:
         click.echo(f"Discord   {box.discord_api_url}     (platforms.discord.api_url)")
         click.echo(f"          {box.discord_gateway_url}       (platforms.discord.gateway_url)")
         click.echo(f"Control   {box.url}/_control")
+        click.echo(f"Try it    {box.url}/ui               (the document is at /schema)")
         await stop.wait()
