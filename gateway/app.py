@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from gateway import __version__
 from gateway.board import Board
 from gateway.control import Control
-from gateway.errors import Transient
+from gateway.errors import Superseded, Transient
 from gateway.fleet import DEAF, Fleet, Surroundings
 from gateway.journal import open_journal
 from gateway.messages import ConversationKey, PlatformName, Profile, User
@@ -46,6 +46,8 @@ from gateway.web.sensay import sensay_routes
 from gateway.web.server import Listener, guarded
 
 HOUSEKEEPING_EVERY = 600.0
+JOURNAL_EVERY = 1.0
+"""Seconds between two attempts to reach a journal on a server."""
 HEAR_EVERY = 30.0
 CLOCK_BEHIND = 5.0
 SEND_GRACE = 2.0
@@ -126,7 +128,7 @@ def secrets_of(value: Any) -> Iterator[str]:
 class Makers:
     """Where a gateway gets what it speaks to the world with; a test puts its own around it."""
 
-    journal: Callable[[str, Clock], Journal] = open_journal
+    journal: Callable[..., Journal] = open_journal
     completions: Callable[..., Completions] = SensayClient
     platform: Callable[[PlatformName, Settings], Platform] = load_platform
 
@@ -149,7 +151,10 @@ class Gateway:
         reread: Callable[[], Loaded] | None = None,
     ) -> None:
         self._settings = settings
-        self._clock, makers = clock or SystemClock(), makers or Makers()
+        makers = makers or Makers()
+        own = clock or SystemClock()
+        self.journal = makers.journal(settings.journal, own, lease=settings.cluster.lease)
+        self._clock = SystemClock(self.journal.time) if self.journal.shared and clock is None else own
         self._observers, self._mask = [observe], mask or Mask()
         self._mask.learn(secrets_of(settings))
         self._extra_routes = list(public_routes)
@@ -159,7 +164,6 @@ class Gateway:
         self.public: Listener | None = None
         self.admin: Listener | None = None
 
-        self.journal = makers.journal(settings.journal, self._clock)
         self._completions = makers.completions(
             current=self.current,
             observer=self._observe,
@@ -243,16 +247,39 @@ class Gateway:
         Raises Misconfigured and Transient (journal, port in use), and whatever ended a part that must not end.
         """
         try:
-            await self.start()
-            await self._until(stop)
-            await self._drain(stop_now or asyncio.Event())
+            if await self._open_journal(stop):
+                await self._start()
+                await self._until(stop)
+                await self._drain(stop_now or asyncio.Event())
         finally:
             await self.close()
 
     async def start(self) -> None:
         """Everything up; channels connect in the background."""
-        await self.journal.open()
-        await self._pauses.open()
+        await self._open_journal(asyncio.Event())
+        await self._start()
+
+    async def _open_journal(self, stop: asyncio.Event) -> bool:
+        """Open it. One that processes share is waited for, with the probes up: alive, and not ready. False if it is
+        told to stop meanwhile.
+        """
+        if self.journal.shared:
+            await self._listen_to_the_operator()
+        while not stop.is_set():
+            try:
+                await self.journal.open()
+                await self._pauses.open()
+            except Transient as error:
+                if not self.journal.shared:
+                    raise
+                self._note("journal.awaited", level="warning", error=str(error), **error.context)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), JOURNAL_EVERY)
+            else:
+                return True
+        return False
+
+    async def _start(self) -> None:
         self.fleet.open(
             Surroundings(
                 journal=self.journal,
@@ -266,8 +293,8 @@ class Gateway:
             )
         )
         await self._listen()
-        for dispatcher in self._dispatchers.values():
-            self._keep(self._dispatch(dispatcher))
+        for name in self._dispatchers:
+            self._keep(self._dispatch(name))
         self._keep(self._keep_house())
         self._keep(self._hear_ourselves())
         self._keep(self.control.watch())
@@ -291,6 +318,12 @@ class Gateway:
         routes = [*self._extra_routes, openapi.route(), *self.fleet.routes()]
         self.public = Listener(server.public.host, server.public.port, routes)
         self.fleet.more_routes = self.public.add
+        await self.public.start()
+        if self.admin is None:
+            await self._listen_to_the_operator()
+
+    async def _listen_to_the_operator(self) -> None:
+        server = self._settings.server
         token = server.admin.token
         secret = token.get_secret_value() if token else None
         self.admin = Listener(
@@ -307,7 +340,6 @@ class Gateway:
             ],
             [guarded(lambda: secret, lambda: self._note("admin.refused", level="warning"))],
         )
-        await self.public.start()
         await self.admin.start()
 
     def _message_routes(self) -> list[Any]:
@@ -410,14 +442,21 @@ class Gateway:
         if self._started:
             self._note("gateway.stopped")
 
-    async def _dispatch(self, dispatcher: Dispatcher) -> None:
-        """A journal that cannot be written when the dispatcher starts is waited for, as later on."""
+    async def _dispatch(self, name: str) -> None:
+        """A journal that cannot be written when the dispatcher starts is waited for, as later on. One that lost its
+        lease is followed by another, which begins with what the journal says.
+        """
         while True:
             try:
-                await dispatcher.run()
+                await self._dispatchers[name].run()
             except Transient as error:
-                self._note("dispatcher.postponed", organization=dispatcher.organization, error=str(error))
+                self._note("dispatcher.postponed", organization=name, error=str(error))
                 await self._clock.sleep(1.0)
+            except Superseded as error:
+                self._note("dispatcher.superseded", level="warning", organization=name, error=str(error))
+                self._dispatchers[name] = Dispatcher(name, self._tools)
+                if self._acceptor.closed:
+                    self._dispatchers[name].drain()
 
     async def _keep_house(self) -> None:
         while True:
@@ -439,7 +478,7 @@ class Gateway:
         for name in settings.organizations:
             if name not in self._dispatchers:
                 self._dispatchers[name] = Dispatcher(name, self._tools)
-                self._keep(self._dispatch(self._dispatchers[name]))
+                self._keep(self._dispatch(name))
         self._ring()
 
     def _ring(self) -> None:

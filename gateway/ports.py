@@ -136,10 +136,19 @@ class Journal(Protocol):
     (nothing happened, nothing may be acknowledged), Superseded when the lease's token is older than the
     newest of that name. Writes are idempotent by the ids that the caller gives.
 
+    Where processes share it (`shared`), its server has its own time, which `time` tells, and it may be away for a
+    while: it is waited for.
+
     After a commit the journal publishes wake-ups (empty facts): `inbox/{organization}` when messages wait,
     `outbox/{channel}` when parts wait, `conversation/{key}` when the conversation's log grew, `message/{id}`
     when that message's turn ended. A watch holds at most one wake-up that was not taken yet.
     """
+
+    shared: bool
+
+    def time(self) -> float:
+        """Now, by the clock of the rows' times, as far as this process knows it."""
+        ...
 
     async def open(self) -> None:
         """Connect and migrate. Raises Misconfigured (folder missing, newer version) or Transient (held by

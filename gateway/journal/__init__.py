@@ -8,8 +8,11 @@ from gateway.ports import Clock, Journal
 _SQLITE = "sqlite:///"
 
 
-def open_journal(url: str, clock: Clock) -> Journal:
-    """Make the journal that the configuration names, not opened yet. Raises Misconfigured for an unknown one."""
+def open_journal(url: str, clock: Clock, *, lease: float = 10.0) -> Journal:
+    """Make the journal that the configuration names, not opened yet. Raises Misconfigured for an unknown one.
+
+    `lease`: seconds after which what a dead process held is taken over, where several share the journal.
+    """
     if url == "memory:":
         from gateway.journal.memory import MemoryJournal
 
@@ -18,7 +21,11 @@ def open_journal(url: str, clock: Clock) -> Journal:
         from gateway.journal.sqlite import SqliteJournal
 
         return SqliteJournal(url.removeprefix(_SQLITE), clock)
+    if url.startswith(("valkey", "redis")):
+        from gateway.journal.valkey import ValkeyJournal
+
+        return ValkeyJournal(url, clock, lease=lease)
     raise Misconfigured(
         f"unknown journal {url.partition(':')[0]}:",
-        remedy="write memory:, sqlite:///relative/path or sqlite:////absolute/path",
+        remedy="write memory:, sqlite:///relative/path, sqlite:////absolute/path or valkey://host:6379/0",
     )

@@ -53,6 +53,8 @@ Unit = Callable[Concatenate[Tx, P], T]
 class SqlJournal:
     """`gateway.ports.Journal` for databases that one process owns."""
 
+    shared = False
+
     def __init__(self, database: Database, topics: Topics, clock: Clock) -> None:
         self._database = database
         self._topics = topics
@@ -64,6 +66,9 @@ class SqlJournal:
 
     async def _read(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._database.read(self._clock.now(), lambda tx: unit(tx, *args, **kwargs))
+
+    def time(self) -> float:
+        return self._clock.now()
 
     async def open(self) -> None:
         await self._database.open()

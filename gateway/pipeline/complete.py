@@ -151,7 +151,7 @@ class Dispatcher:
     # --- life ---
 
     async def run(self) -> None:
-        """Until cancelled. Raises Superseded when another process took over."""
+        """Until cancelled; once. Raises Superseded when the lease is lost: another process may have taken over."""
         journal = self._tools.journal
         async with (
             journal.hold(f"dispatcher/{self.organization}") as lease,
@@ -159,11 +159,15 @@ class Dispatcher:
         ):
             self._lease = lease
             follow = asyncio.ensure_future(self._bell.follow(inbox))
+            lost = asyncio.ensure_future(lease.wait_lost())
+            lost.add_done_callback(lambda _: self._bell.ring())
             try:
                 await self._restore(lease)
-                while True:
+                while not lease.lost:
                     await self._bell.wait(await self._step())
+                raise Superseded("lost the lease", lease=lease.name)
             finally:
+                lost.cancel()
                 follow.cancel()
                 await self._stop_turns()
                 self._lease = None

@@ -84,7 +84,12 @@ def _network(value: str) -> str:
         raise ValueError("is not a network (write 10.0.0.0/8, or one address)") from None
 
 
-_JOURNALS = (r"memory:", r"sqlite:///.+", r"(valkey|redis)://.+", r"(valkey|redis)\+sentinel://.+/.+/\d+")
+_JOURNALS = (
+    r"memory:",
+    r"sqlite:///.+",
+    r"(valkeys?|rediss?)://[^/]+(/\d*)?",
+    r"(valkey|redis)\+sentinel://[^/]+/[^/]+/\d+",
+)
 
 
 def _journal(value: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from gateway.settings.addresses import is_loopback
 from gateway.settings.models import Admin, DiscordSettings, Public, Settings
-from gateway.settings.pending import is_pending_journal
 from gateway.settings.problems import Report, nearest
 from gateway.settings.tree import Node, below
 
@@ -21,7 +20,6 @@ def check(root: Node, report: Report) -> None:
     bots = root.get("bots")
     each = list(bots.children.values()) if bots else []
     _listeners(root, report)
-    _journal(root, report)
     _organizations(root, each, report)
     for platform in ("telegram", "discord"):
         _unique(each, f"{platform}.token", "is the same token as that of", report)
@@ -50,12 +48,6 @@ def _text(root: Node, path: str, default: str) -> str:
     """What is written at a path, or the default that the models have for it."""
     node = root.get(path)
     return (node.text if node else None) or default
-
-
-def _journal(root: Node, report: Report) -> None:
-    journal = root.get("journal")
-    if journal and journal.text and is_pending_journal(journal.text):
-        report.problem(journal.at, journal.path, "not available yet")
 
 
 def _organizations(root: Node, bots: list[Node], report: Report) -> None:

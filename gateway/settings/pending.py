@@ -11,12 +11,7 @@ from typing import Any
 from gateway.settings.models import Settings
 from gateway.settings.shape import select
 
-NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (
-    ("telemetry.otlp_endpoint", bool),
-)
-
-JOURNALS_NOT_YET = ("valkey", "redis")
-"""Without its journal nothing can run, so these are problems, not warnings."""
+NOT_YET: tuple[tuple[str, Callable[[Any], bool]], ...] = (("telemetry.otlp_endpoint", bool),)
 
 
 def not_yet(settings: Settings) -> Iterator[str]:
@@ -25,7 +20,3 @@ def not_yet(settings: Settings) -> Iterator[str]:
         for path, value in select(settings, pattern):
             if value is not None and is_set(value):
                 yield f"{path}: not available yet"
-
-
-def is_pending_journal(url: str) -> bool:
-    return url.startswith(JOURNALS_NOT_YET)

@@ -126,7 +126,7 @@ def main(point: str, armed: str, path: str) -> None:
     assert point in POINTS
     trigger = Trigger(point, Path(armed))
     makers = Makers(
-        journal=lambda url, clock: DyingJournal(open_journal(url, clock), trigger),  # type: ignore[arg-type,return-value]
+        journal=lambda *place, **more: DyingJournal(open_journal(*place, **more), trigger),  # type: ignore[arg-type,return-value]
         completions=lambda **parts: DyingCompletions(SensayClient(**parts), trigger),  # type: ignore[arg-type,return-value]
     )
     sys.exit(serve(read(Path(path), CONFIGURATION), makers))

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from gateway.settings import Invalid, Loaded, Rate, Settings, effective, load, schema, schema_text
-from gateway.settings.pending import JOURNALS_NOT_YET, NOT_YET
+from gateway.settings.pending import NOT_YET
 from gateway.settings.shape import secrets, section, select
 from gateway.settings.values import duration, written
 
@@ -684,11 +684,23 @@ def test_a_broken_configuration_is_explained_at_its_place(tmp_path: Path, name: 
     assert wrong(tmp_path, text) == [f"gateway.yaml:{line}" for line in expected]
 
 
-@pytest.mark.parametrize("scheme", JOURNALS_NOT_YET)
-def test_a_journal_that_is_not_there_yet_is_a_problem(tmp_path: Path, scheme: str) -> None:
-    assert wrong(tmp_path, f"journal: {scheme}://host:6379/0\n") == [
-        "gateway.yaml:1:10: journal: not available yet"
-    ]
+@pytest.mark.parametrize(
+    "url",
+    ["valkey://host", "redis://:pass@host:6379/0", "rediss://host/1", "valkey+sentinel://a:1,b:2/primary/0"],
+)
+def test_a_journal_on_a_server_is_named_by_its_address(tmp_path: Path, url: str) -> None:
+    (tmp_path / "gateway.yaml").write_text(f"version: 1\njournal: {url}\n")
+
+    assert url == load(tmp_path / "gateway.yaml", {}).settings.journal
+
+
+@pytest.mark.parametrize(
+    "url", ["valkey://host/zero", "valkey+sentinel://a:1,b:2/primary", "valkey+sentinel://a"]
+)
+def test_half_an_address_of_a_journal_is_a_problem(tmp_path: Path, url: str) -> None:
+    [problem] = wrong(tmp_path, f"journal: {url}\n")
+
+    assert problem.startswith("gateway.yaml:1:10: journal: is not a journal (")
 
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:

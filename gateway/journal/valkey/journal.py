@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from gateway.errors import Transient
+from gateway.errors import GatewayError, Transient
 from gateway.journal.topics import Topics
 from gateway.journal.valkey import (
     conversations,
@@ -46,19 +47,27 @@ from gateway.messages import (
 )
 from gateway.ports import Clock, Intake, Lease, Retention, Watch
 
+PATIENCE = 2.0
+"""Seconds after which a journal that says nothing is not writable."""
+
 
 class ValkeyJournal:
     """`gateway.ports.Journal` for several processes. `clock` is this process's own, for its waits; rows have the
     server's time. `lease`: seconds after which what a dead process held is taken over. `time`: for tests.
     """
 
+    shared = True
+
     def __init__(self, url: str, clock: Clock, *, lease: float = 10.0, time: str = SERVER_TIME) -> None:
         self._topics = Topics()
-        self._store = Store(place(url), self._topics, time)
+        self._store = Store(place(url), self._topics, clock, time)
         self._homes = Homes(self._store)
         self._wires = Wires(self._store, self._topics, clock)
         self._leases = Leases(self._store, self._homes, self._wires, clock, lease)
         self._claims = outbox.Claims()
+
+    def time(self) -> float:
+        return self._store.time()
 
     async def open(self) -> None:
         self._store.open()
@@ -216,7 +225,8 @@ class ValkeyJournal:
 
     async def writable(self) -> bool:
         try:
-            await upkeep.probe(self._store)
-        except Transient:
+            async with asyncio.timeout(PATIENCE):
+                await upkeep.probe(self._store)
+        except (GatewayError, TimeoutError):
             return False
         return True

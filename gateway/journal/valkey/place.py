@@ -38,18 +38,13 @@ class Place:
         return f"{self.primary} at {nodes}" if self.primary else nodes
 
 
-def is_shared(url: str) -> bool:
-    """Whether the URL is one of a Valkey or Redis journal."""
-    return url.partition("://")[0] in _SCHEMES
-
-
 def place(url: str) -> Place:
     """Read the journal's URL. Raises Misconfigured, without what may be a password."""
     scheme, _, rest = url.partition("://")
-    sentinel, tls = _SCHEMES[scheme]
     authority, _, path = rest.partition("/")
     credentials, _, hosts = authority.rpartition("@")
     user, _, password = credentials.partition(":")
+    sentinel, tls = _SCHEMES.get(scheme, (False, False))
     wrong = Misconfigured(
         f"the address {scheme}:// of the journal is not understood", remedy=f"write {_FORMS}"
     )
@@ -59,7 +54,12 @@ def place(url: str) -> Place:
         number = int(database or "0")
     except ValueError:
         raise wrong from None
-    if number < 0 or len(primary) != int(sentinel) or (len(nodes) > 1 and not sentinel):
+    if (
+        scheme not in _SCHEMES
+        or number < 0
+        or len(primary) != int(sentinel)
+        or (len(nodes) > 1 and not sentinel)
+    ):
         raise wrong
     return Place(
         nodes=nodes,

@@ -24,7 +24,7 @@ from gateway.journal.topics import Topics
 from gateway.journal.valkey.client import CONNECTIONS, Away, make, translated
 from gateway.journal.valkey.place import Place
 from gateway.journal.valkey.scripts import SERVER_TIME, program
-from gateway.ports import Lease
+from gateway.ports import Clock, Lease
 
 T = TypeVar("T")
 
@@ -44,6 +44,7 @@ class Reply(msgspec.Struct):
     """What a script answered. Its result is read as what the caller knows it to be."""
 
     result: msgspec.Raw = msgspec.Raw(b"\xc0")
+    time: float = 0.0
     refused: str | None = None
     newest: int = 0
     wakes: tuple[str, ...] = ()
@@ -82,8 +83,8 @@ def _allowed(reply: Reply) -> Reply:
 class Store:
     """The server, by its scripts."""
 
-    def __init__(self, at: Place, topics: Topics, time: str = SERVER_TIME) -> None:
-        self.at, self.topics = at, topics
+    def __init__(self, at: Place, topics: Topics, clock: Clock, time: str = SERVER_TIME) -> None:
+        self.at, self.topics, self._clock = at, topics, clock
         self.origin = secrets.token_hex(6)
         """Who this process is among those that use the server."""
         self._program = program(time)
@@ -91,6 +92,12 @@ class Store:
         self._client: Redis | None = None
         self._room = asyncio.Semaphore(CONNECTIONS)
         self._replicas, self._looked = 0, float("-inf")
+        self._ahead = clock.now() - clock.monotonic()
+        """What the server's time is ahead of our monotonic clock."""
+
+    def time(self) -> float:
+        """The server's time: since the last answer, at our clock's pace."""
+        return self._clock.monotonic() + self._ahead
 
     def open(self) -> None:
         self._client = make(self.at)
@@ -137,10 +144,15 @@ class Store:
         try:
             return await self._once(tag, name, packed, replicated)
         except Away:
-            await asyncio.sleep(AGAIN)
+            await self._clock.sleep(AGAIN)
             return await self._once(tag, name, packed, replicated)
 
     async def _once(self, tag: str, name: str, packed: bytes, replicated: bool) -> Reply:
+        reply = await self._answered(tag, name, packed, replicated)
+        self._ahead = reply.time - self._clock.monotonic()
+        return reply
+
+    async def _answered(self, tag: str, name: str, packed: bytes, replicated: bool) -> Reply:
         call = [1, f"gw:{{{tag}}}:", name, packed, self.origin, "replicated" if replicated else ""]
         async with self.connected() as client:
             try:
@@ -173,7 +185,7 @@ class Store:
 
     async def _has_replicas(self) -> bool:
         """Whether a write has to be on a replica, too."""
-        if asyncio.get_running_loop().time() - self._looked >= LOOK_FOR_REPLICAS:
+        if self._clock.monotonic() - self._looked >= LOOK_FOR_REPLICAS:
             await self.look_for_replicas()
         return self._replicas > 0
 
@@ -181,7 +193,7 @@ class Store:
         """Count them. Behind Sentinels they are counted on once one was seen: a primary that is cut off from its
         replicas forgets them, and would then take in what the others never hear of.
         """
-        self._looked = asyncio.get_running_loop().time()
+        self._looked = self._clock.monotonic()
         found = int((await self.info("replication")).get("connected_slaves", 0))
         self._replicas = max(self._replicas, found) if self.at.primary else found
 
