@@ -17,6 +17,7 @@ from adapters.discord.catchup import CatchUp
 from adapters.discord.commands import register
 from adapters.discord.connection import CLOSE_TIMEOUT, Bot, Connection
 from adapters.discord.convert import Me
+from adapters.discord.deafness import Deafness
 from adapters.discord.directory import Directory
 from adapters.discord.drafts import EVERY, Drafts
 from adapters.discord.errors import refused_token, translate
@@ -187,7 +188,10 @@ class _Run:
                 )
                 for shard, inbox in enumerate(inboxes):
                     group.create_task(inbox.run())
-                    group.create_task(Connection(bot, inbox, self, shard).serve())
+                    connection = Connection(bot, inbox, self, shard)
+                    group.create_task(connection.serve())
+                    deafness = Deafness(self._host, connection, inbox, self._catch_up, shard)
+                    group.create_task(deafness.watch())
         finally:
             await self._drafts.close()
             await self._interactions.close()

@@ -45,8 +45,10 @@ class CatchUp:
         self._shards, self._listening = shards, listening
         self._closed: Counter[str | None] = Counter()
 
-    async def run(self, shard: int, inbox: Inbox, since: int) -> None:
-        """Journal what was missed, channel by channel and oldest first. Never raises: it is a second chance."""
+    async def run(self, shard: int, inbox: Inbox, since: int) -> int:
+        """Journal what was missed, channel by channel and oldest first; returns how many messages there were. Never
+        raises: it is a second chance.
+        """
         earliest = int((self._clock.now() - LONGEST) * 1000 - EPOCH_MS) << 22
         since, found = max(since, earliest), 0
         try:
@@ -57,6 +59,7 @@ class CatchUp:
         except _FAILURES as error:
             _log.warning("history.unread", bot=self._me.bot, platform="discord", error=type(error).__name__)
         _log.info("history.read", bot=self._me.bot, platform="discord", messages=found)
+        return found
 
     async def _places(self, shard: int, inbox: Inbox, since: int) -> AsyncIterator[tuple[str, str | None]]:
         if shard == 0:

@@ -24,7 +24,7 @@ import yarl
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 from adapters.discord import errors
-from adapters.discord.convert import MESSAGE_EVENTS
+from adapters.discord.convert import EPOCH_MS, MESSAGE_EVENTS
 from adapters.discord.health import Health
 from adapters.discord.inbox import Inbox, Session
 from adapters.discord.silence import heard_within
@@ -116,10 +116,24 @@ class Connection:
         self._events: list[Event] = []
         self._heard = False
         self._position: Session | None = None
+        self.heard_at: float | None = None
+        """When a message came, or the connection; None while there is none. Monotonic seconds."""
+        self.since = 0
+        """Messages with a greater id were said to this connection."""
+        self._deaf: str | None = None
         # all parsers of the library are replaced: they fill unwanted caches and fail on what they do not know
         self._parsers: dict[str, Callable[..., Any]] = {
             name: partial(self._take, name) for name in (*MESSAGE_EVENTS, *_OTHER_EVENTS)
         }
+
+    def renew(self, why: str) -> None:
+        """Give the session up and identify anew, with the next frame."""
+        self._deaf = why
+
+    def quiet(self) -> None:
+        """Nobody had said anything: begin to count anew."""
+        if self.heard_at is not None:
+            self.heard_at = self._host.clock.monotonic()
 
     async def serve(self) -> NoReturn:
         """Keep a connection."""
@@ -147,6 +161,7 @@ class Connection:
         if session is None:
             await self._bot.starts.take(self._shard)
         self._heard, self._events, self._position = False, [], session
+        self._deaf = self.heard_at = None
         started = clock.monotonic()
         end = await self._connect(session)
         if not self._heard:
@@ -172,6 +187,8 @@ class Connection:
             return End(type(error).__name__, self._position, opened=socket is not None)
         except _Behind:
             return End("the journal is behind", self._position)
+        except _Deaf as deaf:
+            return End(str(deaf), None)
         except Exception as error:  # noqa: BLE001 - a frame that nobody can read costs a connection, not the bot
             _log.warning("frame.unreadable", bot=self._host.bot, platform="discord", error=repr(type(error)))
             return End(f"an unreadable frame ({type(error).__name__})", self._position)
@@ -206,6 +223,8 @@ class Connection:
 
     async def _hand_over(self, socket: DiscordWebSocket) -> None:
         """Give the inbox what the frame brought."""
+        if self._deaf is not None:
+            raise _Deaf(self._deaf)
         self._host.beat()
         if socket.session_id is not None and socket.sequence is not None:
             self._position = Session(id=socket.session_id, sequence=socket.sequence, url=str(socket.gateway))
@@ -224,6 +243,7 @@ class Connection:
 
     def _take(self, name: str, data: Facts) -> None:
         if name in MESSAGE_EVENTS:
+            self.heard_at = self._host.clock.monotonic()
             self._events.append((name, data))
         elif name == "INTERACTION_CREATE":
             self._reader.interaction(data)
@@ -231,12 +251,17 @@ class Connection:
             self._welcome(name)
 
     def _welcome(self, name: str) -> None:
-        self._heard = True
+        self._heard, self.heard_at = True, self._host.clock.monotonic()
+        self.since = int(self._host.clock.now() * 1000 - EPOCH_MS) << 22
         if name == "READY":
             self._bot.starts.pace.welcomed()
             if self._inbox.seen:
                 self._reader.renewed(self._shard, self._inbox, self._inbox.seen)
         self._bot.health.well(self._part)
+
+
+class _Deaf(Exception):
+    """Discord answers, and tells nothing."""
 
 
 class _Behind(Exception):

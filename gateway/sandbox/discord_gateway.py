@@ -102,12 +102,14 @@ class GatewaySandbox:
         """Who opened a session, in order: (token, shard)."""
         self.heartbeat_interval = 41.25
         self.acknowledges = True
+        self.tells = True
+        """Whether sessions hear what is said; heartbeats are answered all the same."""
         self.bricked_resumes = 0
         """So many resumes are answered with a close instead of a replay."""
 
     async def publish(self, channel: Channel, event: str, data: Json) -> None:
         """Show an event of a channel to every session that may see it, blanked where Discord blanks it."""
-        for bot in self.world.audience(channel):
+        for bot in self.world.audience(channel) if self.tells else ():
             for session in self._of(bot):
                 if session.wants(channel):
                     await session.dispatch(event, _seen_by(session, channel, data))
