@@ -67,7 +67,8 @@ class Figure:
 
     def __str__(self) -> str:
         verdict = "ok" if self.good else "MISSED"
-        return f"{self.name:<44} {self.value:>10,.4g} {self.unit:<4} (at most {self.target:g})  {verdict}"
+        value = f"{self.value:,.0f}" if self.value >= 1000 else f"{self.value:.4g}"
+        return f"{self.name:<44} {value:>10} {self.unit:<4} (at most {self.target:,g})  {verdict}"
 
 
 # --- the page ---

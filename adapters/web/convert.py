@@ -43,7 +43,7 @@ def said(session: Session, post: Post, key: str, *, locale: str | None, now: flo
     if not post.text.strip():
         raise Problem(422, "The text is blank.")
     if len(post.text) > TEXT_LIMIT:
-        raise Problem(422, f"The text may have {TEXT_LIMIT} characters.")
+        raise Problem(422, f"The text may have at most {TEXT_LIMIT} characters.")
     return Said(
         key=conversation_key(session),
         address=Address(to=session.conversation),
