@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from gateway.sandbox.discord_control import DiscordControl
 from gateway.sandbox.discord_gateway import GatewaySandbox
 from gateway.sandbox.discord_rest import RestSandbox
 from gateway.sandbox.discord_world import Bot, Channel, Json, World, snowflake
@@ -52,6 +53,7 @@ class DiscordSandbox:
             web.post(f"{at}/revoke", self._revoke),
             web.get("/_control/discord-gateway", self._counters),
             web.post("/_control/discord-gateway/drop", self._drop),
+            *DiscordControl(self).routes(),
         ]
 
     def reset(self) -> None:
