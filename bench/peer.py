@@ -67,7 +67,7 @@ class Peer:
         }
         bot = self.bots[token]
         bot.updates.append({"update_id": number, "message": message})
-        self.said[text] = asyncio.get_running_loop().time()
+        self.said[text] = time.perf_counter()
         if bot.holder is not None:
             holder, bot.holder = bot.holder, None
             holder.answer(bot.updates)
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
                 self.answer(me)
             case "sendMessage":
                 text = json.loads(body)["text"].removeprefix("Answer to ")
-                self.peer.heard[text] = self.loop.time()
+                self.peer.heard[text] = time.perf_counter()
                 self.answer({"message_id": 1, "date": 0, "chat": {"id": 1, "type": "private"}})
             case "getMyCommands":
                 self.answer([])
@@ -142,14 +142,14 @@ class Connection(asyncio.Protocol):
             bot.holder = self
 
     def complete(self, question: str) -> None:
-        self.peer.asked[question] = self.loop.time()
+        self.peer.asked[question] = time.perf_counter()
         if self.peer.delay:
             self.loop.call_later(self.peer.delay, self.completed, question)
         else:
             self.completed(question)
 
     def completed(self, question: str) -> None:
-        self.peer.answered[question] = self.loop.time()
+        self.peer.answered[question] = time.perf_counter()
         self.write(json.dumps({"success": True, "content": f"Answer to {question}"}).encode())
 
     def answer(self, result: Any) -> None:

@@ -1,9 +1,12 @@
-"""Where transactions run: at once for a database in memory; for a file in a thread that commits in groups.
+"""Where transactions run: at once for a database in memory; for a file in groups, committed by a thread.
 
 Theory of the group commit: a durable commit waits for the disk, and that wait is the same for one write as for
-many. So the writer takes everything that has queued up meanwhile, runs each unit of work in its own savepoint (one
-that fails is rolled back alone), and pays for one commit. Under load the group grows by itself; alone, a write does
-not wait for company.
+many. So while a commit is under way everything queues up that is to be written; then each unit of work runs in its
+own savepoint (one that fails is rolled back alone), and all of them pay for one commit. Under load the group grows by
+itself; alone, a write does not wait for company.
+
+The statements run on the event loop: they take microseconds, and a thread that runs them would hand the interpreter
+back and forth for each. Only what waits for the disk, or takes long, is a thread's.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import os
 import queue
 import secrets
 import tempfile
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +33,8 @@ from gateway.journal.tx import T, Tx, Work
 GROUP = 256
 """Most units of work in one commit: bounds how long the first of them waits."""
 READERS = 2
+BUSY, BUSY_READING = 100, 2000
+"""Milliseconds to wait for a lock on the file. Nobody else should write to it; if so, the loop must not wait."""
 WAL_KEPT = 64 * 2**20
 """Bytes that the log of a burst may go on occupying."""
 
@@ -63,9 +68,15 @@ class Database(Protocol):
 
     async def close(self) -> None: ...
 
-    async def write(self, now: float, work: Work[T]) -> T: ...
+    async def write(self, now: float, work: Work[T], *, alone: bool = False) -> T:
+        """`alone`: it may take long, and nothing else waits in its transaction."""
+        ...
 
     async def read(self, now: float, work: Work[T]) -> T: ...
+
+    def glance(self, now: float, work: Work[T]) -> T:
+        """Read a few rows by an index, in one statement, here and now."""
+        ...
 
     async def copy(self) -> Path:
         """Make a file with everything in it; it is the caller's to remove."""
@@ -88,7 +99,7 @@ class InMemory:
             self._db.close()
             self._db = None
 
-    async def write(self, now: float, work: Work[T]) -> T:
+    async def write(self, now: float, work: Work[T], *, alone: bool = False) -> T:  # noqa: ARG002 - all are
         if self._db is None:
             raise Transient("journal is closed")
         tx = Tx(self._db, now)
@@ -98,6 +109,9 @@ class InMemory:
         return result
 
     async def read(self, now: float, work: Work[T]) -> T:
+        return self.glance(now, work)
+
+    def glance(self, now: float, work: Work[T]) -> T:
         if self._db is None:
             raise Transient("journal is closed")
         return work(Tx(self._db, now))
@@ -113,9 +127,12 @@ class InMemory:
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    """A unit of work on its way. `alone`: it takes long, so it runs in the thread, in a transaction of its own."""
+
     work: Work[Any]
     now: float
     future: asyncio.Future[Any]
+    alone: bool = False
     topics: set[str] = field(default_factory=set)
     result: Any = None
     error: BaseException | None = None
@@ -130,39 +147,45 @@ class _Job:
 
 
 class OnDisk:
-    """One file in WAL mode: one writing connection in its own thread (which checkpoints too), a few that only read."""
+    """One file in WAL mode: one writing connection, and a few that only read.
+
+    The writing connection is the loop's while `_group` gathers, and the thread's while it is `_committing`.
+    """
 
     def __init__(self, path: Path, wake: Wake) -> None:
         self._path = path
         self._wake = wake
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._readers: ThreadPoolExecutor | None = None
+        self._open = self._committing = False
+        self._group: list[_Job] = []
+        self._queue: deque[_Job] = deque()
         self._idle: queue.SimpleQueue[apsw.Connection] = queue.SimpleQueue()
 
     async def open(self) -> None:
         self._loop = asyncio.get_running_loop()
-        db = await asyncio.to_thread(self._connect_all)
-        self._thread = threading.Thread(target=self._commit_groups, args=(db,), name="journal", daemon=True)
-        self._thread.start()
+        self._db = await asyncio.to_thread(self._connect_all)
+        self._glancing = self._connect(apsw.SQLITE_OPEN_READONLY)
+        self._writer = ThreadPoolExecutor(1, "journal")
         self._readers = ThreadPoolExecutor(READERS, "journal-read")
+        self._open = True
 
     async def close(self) -> None:
         """Commit what is queued, then let go of the file."""
-        thread, self._thread = self._thread, None
-        readers, self._readers = self._readers, None
-        if thread is None or readers is None:
+        if not self._open:
             return
-        await asyncio.to_thread(readers.shutdown)
+        self._open = False
+        await self._put(_Job(lambda _: None, 0.0, self._loop.create_future(), alone=True))  # the last one
+        await asyncio.to_thread(self._readers.shutdown)
+        self._glancing.close()
         self._close_readers()  # first: only the writer, closing last, can fold the log into the file
-        self._jobs.put(None)
-        await asyncio.to_thread(thread.join)
+        await self._loop.run_in_executor(self._writer, self._db.close)
+        self._writer.shutdown()
 
     def _connect_all(self) -> apsw.Connection:
         """Open the file, migrate it, and open it again for each reader; returns the writing connection."""
         self._remove_copies()
         self._path.touch(mode=0o600)  # it holds texts and secrets; SQLite gives its log the same mode
         db = self._connect(apsw.SQLITE_OPEN_READWRITE)
+        db.set_busy_timeout(BUSY)
         try:
             db.pragma("auto_vacuum", "INCREMENTAL")  # only a new file takes it
             db.pragma("journal_mode", "WAL")
@@ -191,52 +214,60 @@ class OnDisk:
 
     def _connect(self, flags: int) -> apsw.Connection:
         db = apsw.Connection(str(self._path), flags=flags)
-        db.set_busy_timeout(2000)
+        db.set_busy_timeout(BUSY_READING)
         return db
 
     # writing
 
-    async def write(self, now: float, work: Work[T]) -> T:
-        if self._thread is None:
+    async def write(self, now: float, work: Work[T], *, alone: bool = False) -> T:
+        if not self._open:
             raise Transient("journal is closed")
-        job = _Job(work, now, self._loop.create_future())
-        self._jobs.put(job)
-        result: T = await job.future
+        result: T = await self._put(_Job(work, now, self._loop.create_future(), alone))
         return result
 
-    def _commit_groups(self, db: apsw.Connection) -> None:
-        while (jobs := self._next_group()) is not None:
-            if jobs:
-                commit(db, jobs)
-                self._loop.call_soon_threadsafe(self._resolve, jobs)
-        db.close()
+    def _put(self, job: _Job) -> asyncio.Future[Any]:
+        self._queue.append(job)
+        if not self._committing:
+            self._run_queued()
+        return job.future
 
-    def _next_group(self) -> list[_Job] | None:
-        """Wait for work and take all that is there; None when the journal closes."""
-        job = self._jobs.get()
-        jobs: list[_Job] = []
-        while job is not None:
-            jobs.append(job)
-            if len(jobs) == GROUP or self._jobs.empty():
-                return jobs
-            job = self._jobs.get()
-        if jobs:
-            self._jobs.put(None)
-            return jobs
-        return None
+    def _run_queued(self) -> None:
+        """Run what waits, up to a group's size or to a job that is to be alone; the commit follows at once."""
+        while self._queue and len(self._group) < GROUP and not self._alone():
+            self._group.append(self._queue.popleft())
+            if len(self._group) == 1:
+                self._loop.call_soon(self._commit)
+            if not self._group[-1].alone:
+                run(self._db, self._group)
 
-    def _resolve(self, jobs: list[_Job]) -> None:
+    def _alone(self) -> bool:
+        """Whether the next job has to wait for the others, or they for it."""
+        return bool(self._group) and (self._queue[0].alone or self._group[0].alone)
+
+    def _commit(self) -> None:
+        self._committing = True
+        self._writer.submit(self._commit_in_thread, self._group)
+
+    def _commit_in_thread(self, jobs: list[_Job]) -> None:
+        if jobs[0].alone:
+            run(self._db, jobs)
+        commit(self._db, jobs)
+        self._loop.call_soon_threadsafe(self._committed)
+
+    def _committed(self) -> None:
+        jobs, self._group, self._committing = self._group, [], False
         topics: set[str] = set()
         for job in jobs:
             if job.error is None:
                 topics |= job.topics
             job.resolve()
         self._wake(topics)
+        self._run_queued()
 
     # copying
 
     async def copy(self) -> Path:
-        if self._thread is None:
+        if not self._open:
             raise Transient("journal is closed")
         target = self._path.with_name(f"{self._path.name}.copy-{secrets.token_hex(4)}")
         await asyncio.to_thread(self._copy, target)
@@ -257,8 +288,16 @@ class OnDisk:
 
     # reading
 
+    def glance(self, now: float, work: Work[T]) -> T:
+        if not self._open:
+            raise Transient("journal is closed")
+        try:
+            return work(Tx(self._glancing, now))
+        except apsw.Error as error:
+            raise refused(error) from error
+
     async def read(self, now: float, work: Work[T]) -> T:
-        if self._readers is None:
+        if not self._open:
             raise Transient("journal is closed")
         return await self._loop.run_in_executor(self._readers, self._read, now, work)
 
@@ -288,32 +327,48 @@ def copy_into(db: apsw.Connection, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def commit(db: apsw.Connection, jobs: list[_Job]) -> None:
-    """Run all jobs in one transaction and commit it; if that fails, all of them failed."""
+def run(db: apsw.Connection, jobs: list[_Job]) -> None:
+    """Run the last job of a group, the first begins the transaction. One that fails is rolled back alone; where SQLite
+    gives up the transaction (disk full, I/O error), all of them failed.
+    """
+    job = jobs[-1]
     try:
-        db.execute("BEGIN IMMEDIATE")
-        for job in jobs:
-            _run(db, job)
+        if len(jobs) == 1:
+            db.execute("BEGIN IMMEDIATE")
+        elif not db.in_transaction:
+            raise apsw.IOError("the transaction was rolled back")  # noqa: TRY301 - by what an earlier job ran into
+        tx = Tx(db, job.now)
+        db.execute("SAVEPOINT job")
+        job.result = job.work(tx)
+        db.execute("RELEASE job")
+        job.topics = tx.topics
+    except Exception as error:  # noqa: BLE001 - whatever it is belongs to the caller
+        job.error = refused(error)
+        _undo(db, jobs)
+
+
+def _undo(db: apsw.Connection, jobs: list[_Job]) -> None:
+    """Take back what the last job did."""
+    if db.in_transaction:
+        db.execute("ROLLBACK TO job")
+        db.execute("RELEASE job")
+    else:
+        fail(jobs, jobs[-1].error)
+
+
+def commit(db: apsw.Connection, jobs: list[_Job]) -> None:
+    """Commit what the jobs did; if that fails, all of them failed."""
+    if not db.in_transaction:  # it is lost already
+        return
+    try:
         db.execute("COMMIT")
     except BaseException as error:  # noqa: BLE001 - whatever it is belongs to the callers, the thread goes on
-        with contextlib.suppress(
-            apsw.Error
-        ):  # where SQLite rolled back by itself there is nothing left to do
+        with contextlib.suppress(apsw.Error):  # SQLite may have done it
             db.execute("ROLLBACK")
-        for job in jobs:
-            job.error = job.error or refused(error)
+        fail(jobs, refused(error))
 
 
-def _run(db: apsw.Connection, job: _Job) -> None:
-    """Run one job in its own savepoint. Raises only when the whole transaction is lost."""
-    tx = Tx(db, job.now)
-    db.execute("SAVEPOINT job")
-    try:
-        job.result = job.work(tx)
-    except Exception as error:
-        job.error = refused(error)
-        if not db.in_transaction:  # SQLite rolled everything back (disk full, I/O error)
-            raise
-        db.execute("ROLLBACK TO job")
-    db.execute("RELEASE job")
-    job.topics = tx.topics
+def fail(jobs: list[_Job], error: BaseException | None) -> None:
+    """The transaction of all of them is lost."""
+    for job in jobs:
+        job.error = job.error or error

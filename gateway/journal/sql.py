@@ -48,6 +48,8 @@ from gateway.ports import Clock, Intake, Lease, Retention, Watch
 P = ParamSpec("P")
 T = TypeVar("T")
 Unit = Callable[Concatenate[Tx, P], T]
+FEW = 100
+"""Rows that may be read without leaving the event loop."""
 
 
 class SqlJournal:
@@ -70,6 +72,9 @@ class SqlJournal:
     def time(self) -> float:
         return self._clock.now()
 
+    def _glance(self, unit: Unit[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._database.glance(self._clock.now(), lambda tx: unit(tx, *args, **kwargs))
+
     async def open(self) -> None:
         await self._database.open()
 
@@ -82,7 +87,9 @@ class SqlJournal:
         return await self._write(inbox.accept, intakes)
 
     async def waiting(self, organization: str, after: int = 0, limit: int = 1000) -> list[Head]:
-        return await self._read(inbox.waiting, organization, after, limit)
+        if limit > FEW:
+            return await self._read(inbox.waiting, organization, after, limit)
+        return self._glance(inbox.waiting, organization, after, limit)
 
     async def peek(self, message_id: str) -> Message | None:
         return await self._read(inbox.peek, message_id)
@@ -145,7 +152,7 @@ class SqlJournal:
         return await self._write(outbox.inherit, channel, lease)
 
     async def next_due(self, channel: Channel) -> float | None:
-        return await self._read(outbox.next_due, channel)
+        return self._glance(outbox.next_due, channel)
 
     # leases, log, wake-ups
 
@@ -213,7 +220,8 @@ class SqlJournal:
         await self._write(upkeep.forget, key)
 
     async def purge(self, retention: Retention) -> int:
-        return await self._write(upkeep.purge, retention)
+        now = self._clock.now()
+        return await self._database.write(now, lambda tx: upkeep.purge(tx, retention), alone=True)
 
     @asynccontextmanager
     async def backup(self) -> AsyncIterator[Path]:

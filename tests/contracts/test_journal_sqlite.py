@@ -353,7 +353,22 @@ async def test_a_forgotten_conversation_leaves_no_row_with_its_texts(path: Path)
     await journal.close()
 
 
-async def test_writes_that_queue_up_share_one_commit(path: Path) -> None:
+async def test_writes_of_one_moment_share_one_commit(path: Path) -> None:
+    journal = await opened(path)
+    commits: list[int] = []
+
+    def count(tx: Any) -> None:
+        tx._db.set_commit_hook(lambda: bool(commits.append(1)))
+
+    first = asyncio.ensure_future(journal._database.write(0.0, count))
+    writes = [asyncio.ensure_future(take(journal, intake(f"m{n}", said(chat=f"c{n}")))) for n in range(50)]
+    await asyncio.gather(first, *writes)
+
+    assert 1 == len(commits)
+    await journal.close()
+
+
+async def test_what_is_written_during_a_commit_shares_the_next_one(path: Path) -> None:
     journal = await opened(path)
     commits: list[int] = []
     started, go = threading.Event(), threading.Event()
@@ -363,7 +378,7 @@ async def test_writes_that_queue_up_share_one_commit(path: Path) -> None:
         started.set()
         go.wait(30)
 
-    blocker = asyncio.ensure_future(journal._database.write(0.0, block))
+    blocker = asyncio.ensure_future(journal._database.write(0.0, block, alone=True))
     await asyncio.to_thread(started.wait, 30)
     writes = [asyncio.ensure_future(take(journal, intake(f"m{n}", said(chat=f"c{n}")))) for n in range(50)]
     await asyncio.sleep(0)
@@ -371,6 +386,27 @@ async def test_writes_that_queue_up_share_one_commit(path: Path) -> None:
     await asyncio.gather(blocker, *writes)
 
     assert 2 == len(commits)
+    await journal.close()
+
+
+async def test_a_write_that_fails_takes_nothing_with_it(path: Path) -> None:
+    def fails(tx: Any) -> None:
+        tx.run("DELETE FROM messages")
+        raise ValueError("its own fault")
+
+    journal = await opened(path)
+    results = await asyncio.gather(
+        take(journal, intake("m1")),
+        journal._database.write(0.0, fails),
+        journal._database.write(0.0, fails, alone=True),
+        take(journal, intake("m2", said(chat="c2"))),
+        return_exceptions=True,
+    )
+
+    assert [["accepted"], ValueError, ValueError, ["accepted"]] == [
+        type(result) if isinstance(result, Exception) else result for result in results
+    ]
+    assert ["m1", "m2"] == await waiting(journal)
     await journal.close()
 
 
