@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from telegram.error import BadRequest, Conflict, Forbidden, InvalidToken, TelegramError
 
-from adapters.telegram.transport import FloodError, NotSentError
+from adapters.telegram.transport import FloodError, NotSentError, RefusedError
 from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited, Transient
 
 DEAD_CHAT = (
@@ -42,6 +42,8 @@ def translate(error: TelegramError, operation: str) -> GatewayError:
             answer = rejected_token()
         case Conflict():
             answer = Transient(said, scope="channel", operation=operation, status=409)
+        case RefusedError():
+            answer = Permanent(said, scope="part", operation=operation)
         case Forbidden():
             answer = Permanent(said, scope="lane", operation=operation, status=403)
         case BadRequest():

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 """Short read timeouts make unknown outcomes: a send is given time."""
 KEEP_ALIVE = 60.0
+BOT_API = {400, 401, 403, 404, 409}
+"""Refusals that PTB has a class for; to all others it would say that nobody knows what became of the request."""
 
 
 class NotSentError(NetworkError):
@@ -31,6 +33,10 @@ class NotSentError(NetworkError):
 
 class UnknownError(NetworkError):
     """The request may have been carried out: a timeout, a broken connection, a 5xx, an answer that is not JSON."""
+
+
+class RefusedError(TelegramError):
+    """A status that the Bot API does not use (413, a redirect): not carried out, and no better the next time."""
 
 
 class FloodError(TelegramError):
@@ -100,6 +106,8 @@ class AiohttpRequest(BaseRequest):
             raise UnknownError(f"Server error {status}")
         if status == 429:
             raise FloodError(_retry_after(payload))
+        if status >= 300 and status not in BOT_API:
+            raise RefusedError(f"Refused with status {status}")
         return status, payload
 
     @asynccontextmanager

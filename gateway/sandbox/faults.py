@@ -9,8 +9,8 @@ from typing import Literal
 
 from aiohttp import web
 
-FaultKind = Literal["status", "delay", "drop_before", "drop_after", "malformed"]
-KINDS: tuple[FaultKind, ...] = ("status", "delay", "drop_before", "drop_after", "malformed")
+FaultKind = Literal["status", "delay", "drop_before", "drop_after", "malformed", "html"]
+KINDS: tuple[FaultKind, ...] = ("status", "delay", "drop_before", "drop_after", "malformed", "html")
 
 Handler = Callable[[], Awaitable[web.StreamResponse]]
 ErrorBody = Callable[[int, float | None], web.Response]
@@ -66,6 +66,9 @@ class Faults:
             return error(fault.status, fault.retry_after)
         if fault.kind == "malformed":
             return web.Response(text='{"ok": tru', content_type="application/json")
+        if fault.kind == "html":  # what a proxy says in the service's place
+            page = f"<html><body><h1>{fault.status}</h1><hr>proxy</body></html>"
+            return web.Response(status=fault.status, text=page, content_type="text/html")
         if fault.kind == "drop_after":
             await handler()
         hang_up(request)

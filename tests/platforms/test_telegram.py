@@ -7,14 +7,13 @@ import json
 import logging
 import traceback
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
 from adapters.telegram import TelegramPlatform, polling
 from adapters.telegram.adapter import PROFILE_AGAIN
 from adapters.telegram.sending import Sender
-from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited, Transient
+from gateway.errors import GatewayError, Misconfigured, Permanent, RateLimited, Transient
 from gateway.messages import (
     Address,
     Moved,
@@ -423,35 +422,6 @@ async def test_a_part_the_server_finds_too_long_goes_out_in_pieces(scene: Scene)
 
     assert len(scene.sent()) > 1
     assert [str(item["id"]) for item in scene.sent()] == list(receipt.platform_ids)
-
-
-@pytest.mark.parametrize(
-    ("fault", "error", "scope", "arrived"),
-    [
-        (Fault("telegram", "sendMessage", "status", status=429, retry_after=40), RateLimited, "lane", 0),
-        (Fault("telegram", "sendMessage", "status", status=403), Permanent, "lane", 0),
-        (Fault("telegram", "sendMessage", "status", status=400), Permanent, "part", 0),
-        (Fault("telegram", "sendMessage", "status", status=401), Misconfigured, "channel", 0),
-        (Fault("telegram", "sendMessage", "status", status=502), Ambiguous, "part", 0),
-        (Fault("telegram", "sendMessage", "malformed"), Ambiguous, "part", 0),
-        (Fault("telegram", "sendMessage", "drop_before"), Ambiguous, "part", 0),
-        (Fault("telegram", "sendMessage", "drop_after"), Ambiguous, "part", 1),
-    ],
-    ids=lambda value: f"{value.kind}-{value.status}" if isinstance(value, Fault) else None,
-)
-async def test_a_failed_send_says_what_has_to_happen_next(
-    scene: Scene, fault: Fault, error: type[Exception], scope: str, arrived: int
-) -> None:
-    async with scene.running() as adapter:
-        await scene.says("hi")
-        (said,) = await scene.heard()
-        scene.sandbox.faults.add(replace(fault))
-        with pytest.raises(error) as failure:
-            await adapter.send(delivery("x", said.address))
-
-    assert type(failure.value) is error
-    assert scope == failure.value.scope
-    assert arrived == len(scene.sent())
 
 
 async def test_a_server_that_cannot_be_reached_has_not_got_the_message(scene: Scene) -> None:

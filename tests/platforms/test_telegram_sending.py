@@ -7,14 +7,17 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from telegram.error import TelegramError
 
 from adapters.telegram.limits import CHAT, GROUP
-from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited
+from adapters.telegram.transport import Client
+from gateway.errors import Ambiguous, GatewayError, Misconfigured, Permanent, RateLimited, Transient
 from gateway.messages import Address, Delivery, Reply, Said
 from gateway.ports import ShowsDraft
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
 from gateway.sandbox.telegram_limits import Flood
+from gateway.sandbox.telegram_text import Refused
 from tests.platforms.fake_host import until
 from tests.platforms.telegram_scene import TOKEN, Scene, delivery, telegram_scene
 
@@ -38,12 +41,20 @@ SENDS: dict[str, tuple[str, dict]] = {
 }
 FAULTS: dict[str, tuple[Fault, type[GatewayError], str, int]] = {
     "429": (Fault("telegram", "", "status", status=429, retry_after=40), RateLimited, "lane", 0),
-    "403": (Fault("telegram", "", "status", status=403), Permanent, "lane", 0),
     "400": (Fault("telegram", "", "status", status=400), Permanent, "part", 0),
     "401": (Fault("telegram", "", "status", status=401), Misconfigured, "channel", 0),
+    "403": (Fault("telegram", "", "status", status=403), Permanent, "lane", 0),
+    "404": (Fault("telegram", "", "status", status=404), Misconfigured, "channel", 0),
+    "409": (Fault("telegram", "", "status", status=409), Transient, "channel", 0),
+    "413": (Fault("telegram", "", "status", status=413), Permanent, "part", 0),
+    "413 of a proxy": (Fault("telegram", "", "html", status=413), Permanent, "part", 0),
+    "302": (Fault("telegram", "", "html", status=302), Permanent, "part", 0),
     "500": (Fault("telegram", "", "status", status=500), Ambiguous, "part", 0),
+    "502 of a proxy": (Fault("telegram", "", "html", status=502), Ambiguous, "part", 0),
     "504": (Fault("telegram", "", "status", status=504), Ambiguous, "part", 0),
+    "page of a proxy": (Fault("telegram", "", "html", status=200), Ambiguous, "part", 0),
     "malformed": (Fault("telegram", "", "malformed"), Ambiguous, "part", 0),
+    "late": (Fault("telegram", "", "delay", seconds=0.5), Ambiguous, "part", 0),
     "drop before": (Fault("telegram", "", "drop_before"), Ambiguous, "part", 0),
     "drop after": (Fault("telegram", "", "drop_after"), Ambiguous, "part", 1),
 }
@@ -54,14 +65,22 @@ PLACES: dict[str, dict] = {
 }
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers are waited for as long as is half of the late one."""
+    monkeypatch.setitem(Client.call.__kwdefaults__, "read_timeout", 0.25)
+
+
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("send", SENDS)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_failed_send_says_what_has_to_happen_next_and_the_next_one_works(
-    scene: Scene, fault: str, send: str, place: str
+    scene: Scene, fault: str, send: str, place: str, request: pytest.FixtureRequest
 ) -> None:
     operation, payload = SENDS[send]
     broken, error, scope, arrived = FAULTS[fault]
+    if broken.kind == "delay":
+        request.getfixturevalue("impatient")
     async with scene.running() as adapter:
         await scene.told("business", id="c1", user=99)
         await scene.says("hi", **PLACES[place])
@@ -75,6 +94,77 @@ async def test_every_failed_send_says_what_has_to_happen_next_and_the_next_one_w
 
     assert (error, scope) == (type(failure.value), failure.value.scope)
     assert (arrived, arrived + 1) == (sent, len(bots_own(scene)))
+
+
+REFUSALS = {
+    "can't parse entities: unsupported": ("part", 1),
+    "Entity URL invalid": ("part", 1),
+    "message is too long": ("part", 1),
+    "message text is empty": ("part", 0),
+    "message to be replied not found": ("part", 0),
+    "message thread not found": ("lane", 0),
+    "TOPIC_CLOSED": ("lane", 0),
+    "chat not found": ("lane", 0),
+    "not enough rights to send text messages to the chat": ("lane", 0),
+    "CHAT_WRITE_FORBIDDEN": ("lane", 0),
+    "PEER_ID_INVALID": ("lane", 0),
+    "BUSINESS_CONNECTION_INVALID": ("lane", 0),
+    "something that nobody has heard of": ("part", 0),
+}
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+async def test_each_kind_of_bad_request_is_given_up_for_the_part_or_the_chat_or_sent_otherwise(
+    scene: Scene, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Formatting that is refused costs the formatting, once."""
+    scope, arrives = REFUSALS[words]
+    check, refused = scene.bot.known_chat, iter([True])
+
+    def refuse_once(chat_id: object) -> dict:
+        if next(refused, False):
+            raise Refused(f"Bad Request: {words}")
+        return check(chat_id)
+
+    async with scene.running() as adapter:
+        await scene.says("hi")
+        (said,) = await scene.heard()
+        monkeypatch.setattr(scene.bot, "known_chat", refuse_once)
+        part = delivery("xy", said.address, **BOLD)
+        if arrives:
+            await adapter.send(part)
+        else:
+            with pytest.raises(Permanent) as failure:
+                await adapter.send(part)
+            assert scope == failure.value.scope
+
+    assert arrives == len(scene.sent())
+
+
+@pytest.mark.parametrize("show", ["typing", "draft"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_what_is_only_nice_to_have_fails_without_harm(
+    scene: Scene, fault: str, show: str, request: pytest.FixtureRequest
+) -> None:
+    """Typing raises what the presence swallows; a draft nothing. The answer goes out at once, whatever happened."""
+    operation = {"typing": "sendChatAction", "draft": "sendMessageDraft"}[show]
+    if FAULTS[fault][0].kind == "delay":
+        request.getfixturevalue("impatient")
+    async with scene.running(scene.adapter(stream="on")) as adapter:
+        await scene.says("hi")
+        (said,) = await scene.heard()
+        scene.sandbox.faults.add(replace(FAULTS[fault][0], operation=operation))
+        if show == "typing":
+            with pytest.raises(TelegramError):
+                await adapter.typing(said.address)
+        else:
+            await adapter.draft(said.address, "We")
+        before = len(scene.host.clock.slept)
+        await adapter.send(delivery("We open at nine.", said.address))
+
+    assert [] == scene.host.clock.slept[before:]
+    assert ["We open at nine."] == [item["text"] for item in scene.sent()]
+    assert "ready" == scene.host.state
 
 
 def bots_own(scene: Scene) -> list[dict]:
