@@ -150,3 +150,19 @@ async def test_the_hosted_chat_is_escaped_and_locked_down(site: Site) -> None:
     assert "default-src 'none'" in policy
     assert "require-trusted-types-for 'script'" in policy
     assert "unsafe" not in policy
+
+
+def test_the_widget_makes_nodes_and_never_markup() -> None:
+    source = assets.Files().widget.bodies["identity"].decode()
+
+    sinks = (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "DOMParser",
+        "eval(",
+        "srcdoc",
+        "cookie",
+    )
+    assert [] == [sink for sink in sinks if sink in source]

@@ -330,6 +330,24 @@ async def test_a_page_with_hostile_styles_and_a_strict_policy_changes_nothing(sh
     assert shop.trouble == []
 
 
+async def test_a_pinned_widget_runs_and_a_changed_one_does_not(shop: Shop) -> None:
+    widget = shop.site.platform.widget
+    tag = (
+        f'<script src="GATEWAY/widget/{widget.digest}.js" integrity="{widget.integrity}" crossorigin="anonymous"'
+        ' data-bot="support" async></script>'
+    )
+    page = await shop.visit(tag)
+    await launcher(page).click()
+    await converse(shop, page, "Hello?", "Pinned.")
+    trouble = list(shop.trouble)
+    other = await shop.visit(tag.replace(widget.integrity, f"sha384-{'A' * 64}"))
+    await until(lambda: len(shop.trouble) > len(trouble))
+
+    assert trouble == []
+    assert "integrity" in shop.trouble[-1]
+    await expect(other.locator("sensay-chat")).to_have_count(0)
+
+
 async def test_two_bots_on_one_page_keep_apart(shop: Shop) -> None:
     other: WebHost = shop.site.add("sales", allowed_origins=(shop.origin,))
     page = await shop.visit(

@@ -106,7 +106,7 @@ async def test_whom_the_site_vouches_for_need_not_work(site: Site) -> None:
     assert (await Visitor(site, bot="club").begin({"user_id": "alice", "user_hash": mac})).status == 201
 
 
-async def test_ten_thousand_sessions_from_one_address_leave_nothing_behind(site: Site) -> None:
+async def test_challenges_and_made_up_proofs_leave_nothing_behind(site: Site) -> None:
     site.add("guarded", proof_of_work="always")
     for n in range(300):
         await challenge(Visitor(site, bot="guarded"), {"proof": f"8-{n}-{n}-{n}.{n}"} if n % 2 else None)
