@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,8 @@ import aiohttp
 import httpx
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import __version__
@@ -211,6 +214,18 @@ def test_new_secrets_replace_the_old_ones():
     mask.learn(["second-secret"])
 
     assert mask("first-secret second-secret") == "first-secret ***"
+
+
+@given(
+    st.lists(st.text("ab:.|", min_size=6, max_size=9), min_size=1, max_size=12),
+    st.text("ab:.|c", max_size=60),
+)
+def test_many_secrets_are_masked_as_each_by_itself(secrets: list[str], line: str):
+    mask = Mask()
+    mask.learn(secrets)
+    one_by_one = re.compile("|".join(map(re.escape, sorted(secrets, key=len, reverse=True))))
+
+    assert one_by_one.sub("***", line) == mask(line)
 
 
 def test_a_secret_that_contains_another_is_masked_whole():

@@ -166,6 +166,7 @@ class LogFacts:
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("gateway")
+        self._gate = logging.getLogger("gateway")
 
     def __call__(self, fact: Fact) -> None:
         match fact:
@@ -195,6 +196,8 @@ class LogFacts:
                 self._say("upstream.answered", "debug" if usual else "warning", fact)
 
     def _say(self, event: str, level: str, fact: Fact, **more: Any) -> None:
+        if not self._gate.isEnabledFor(getattr(logging, level.upper())):
+            return
         fields = {name: getattr(fact, name) for name in fact.__struct_fields__}
         known = {name: value for name, value in (fields | more).items() if value is not None}
         getattr(self._log, level)(event, **known)
