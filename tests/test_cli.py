@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -132,6 +133,32 @@ def test_a_bad_configuration_is_1_and_every_problem_is_printed(bad: Path):
         assert any(where in problem for problem in problems), (where, problems)
     assert any("weight" in problem and "did you mean" in problem for problem in problems)
     assert WHSEC not in result.output
+
+
+@pytest.mark.parametrize(
+    ("journal", "place", "why"),
+    [
+        ("sqlite:///missing/gateway.db", ":1:91: journal:", "the folder missing does not exist"),
+        (None, ":1:1: journal:", "the folder data does not exist"),
+        ("sqlite:///locked/gateway.db", ":1:91: journal:", "the folder locked cannot be written"),
+    ],
+)
+def test_a_journal_that_could_not_be_opened_is_found_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, journal: str | None, place: str, why: str
+):
+    (tmp_path / "locked").mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: "locked" not in str(path) and access(path, mode))
+    written = {**document(), "journal": journal}
+    if journal is None:
+        del written["journal"]
+    path = tmp_path / "gateway.yaml"
+    path.write_text(json.dumps(written))
+    result = call("check", "-c", path)
+
+    assert result.exit_code == 1
+    assert why in result.output
+    assert place in result.output
 
 
 def test_the_alias_checks_the_same(good: Path, bad: Path):

@@ -1,4 +1,4 @@
-"""A connection whose heartbeats are answered and that brings nothing: whether nobody spoke, or Discord does not tell us.
+"""A connection whose heartbeats are answered and that brings nothing: nobody speaks, or Discord does not tell us.
 
 The histories know. Reading them is what is done after an outage anyway, so a look that finds something has journaled it
 already, and what was heard is only recognised.

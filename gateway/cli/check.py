@@ -14,7 +14,7 @@ from gateway.cli.options import config_option, json_option, read
 @json_option
 def check(path: Path, as_json: bool) -> None:
     """Validate the configuration: every error at once, with file, line and column."""
-    loaded = read(path, 1, as_json=as_json)
+    loaded = read(path, 1, as_json=as_json, machine=True)
     bots = loaded.settings.bots
     widget = pinned_widget() if any(bot.web for bot in bots.values()) else None
     if as_json:

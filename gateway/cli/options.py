@@ -28,10 +28,10 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
 
-def read(path: Path, code: int, *, as_json: bool = False) -> Loaded:
+def read(path: Path, code: int, *, as_json: bool = False, machine: bool = False) -> Loaded:
     """Load the configuration, or print every problem and exit with `code`."""
     try:
-        return load(path, os.environ)
+        return load(path, os.environ, machine=machine)
     except Invalid as invalid:
         if as_json:
             click.echo(json.dumps({"ok": False, "problems": [str(problem) for problem in invalid.problems]}))

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.settings.assemble import assemble
 from gateway.settings.checks import advice, check
 from gateway.settings.explain import explain
+from gateway.settings.machine import check_machine
 from gateway.settings.models import Bot, Section, Settings
 from gateway.settings.pending import not_yet
 from gateway.settings.problems import Report
@@ -29,11 +30,12 @@ class Loaded:
     beside: tuple[Path, ...] = ()
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+def load(path: Path, environ: Mapping[str, str], *, machine: bool = False) -> Loaded:
     """Read a configuration and all that it includes.
 
     Paths in `include` are relative to the file that has it; those in `x_file` and `journal` to the working directory.
-    Blocks while it reads files. Raises Invalid with every problem at once.
+    With `machine`, what has to be on this machine is looked for, too. Blocks while it reads files. Raises Invalid with
+    every problem at once.
     """
     report = Report()
     assembled = assemble(path, environ, report)
@@ -44,6 +46,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Loaded:
         _validate(assembled.defaults, Bot, report, part=True)
     settings = _validate(assembled.root, Settings, report)
     check(assembled.root, report)
+    if machine:
+        check_machine(assembled.root, report)
     report.raise_if_any()
     assert isinstance(settings, Settings)
     warnings = (*report.warnings, *advice(settings), *not_yet(settings))

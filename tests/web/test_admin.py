@@ -18,9 +18,11 @@ from gateway import __version__
 from gateway.app import Gateway
 from gateway.errors import Transient
 from gateway.messages import BotCounts
+from gateway.ports import Noted
 from gateway.settings.models import Settings
 from gateway.web.server import Listener
 from gateway.web.status import bot_document, moment
+from tests.fakes import Facts
 
 TOKEN = "a-token-for-the-admin-page"
 PROBLEM = {"type", "title", "status", "detail", "reference"}
@@ -314,3 +316,56 @@ async def test_a_gateway_that_cannot_listen_lets_go_of_all_it_had():
         assert not gateway.public.up
         assert not await gateway.journal.writable()
         assert asyncio.all_tasks() == before
+
+
+# --- who knocks with the wrong token ---
+
+
+async def test_wrong_tokens_are_counted_and_told_of_and_lock_nobody_out():
+    facts = Facts()
+    gateway = Gateway(settings(token=TOKEN), observe=facts)
+    await gateway.start()
+    try:
+        async with ClientSession(f"http://127.0.0.1:{gateway.admin.port}") as http:
+            wrong = [
+                await status_of(http, "/status.json", headers={"Authorization": f"Bearer wrong{n}"})
+                for n in range(5)
+            ]
+            async with http.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+                text = await answer.text()
+    finally:
+        await gateway.close()
+
+    assert [401] * 5 == wrong
+    assert "gateway_admin_refused_total 5.0" in text
+    assert ["warning"] * 5 == [fact.level for fact in facts.of(Noted) if fact.event == "admin.refused"]
+    assert "wrong" not in str([fact.fields for fact in facts.of(Noted)])
+
+
+async def test_ten_scrapes_at_once_are_answered_alike(open_to_all: Any):
+    _, http = open_to_all
+
+    async def scrape() -> tuple[int, int]:
+        async with http.get("/metrics") as answer:
+            return answer.status, len((await answer.text()).splitlines())
+
+    answers = await asyncio.gather(*(scrape() for _ in range(10)))
+
+    assert {200} == {status for status, _ in answers}
+    assert 1 == len({lines for _, lines in answers})
+
+
+async def test_names_that_nobody_has_add_no_series(open_to_all: Any):
+    gateway, http = open_to_all
+    async with http.get("/metrics") as answer:
+        before = len((await answer.text()).splitlines())
+    async with ClientSession(gateway.public_url) as public:
+        for number in range(50):
+            await status_of(public, f"/chat/nobody-{number}")
+            await status_of(public, f"/v1/web/nobody-{number}/history")
+            await status_of(public, f"/v1/hooks/nobody-{number}/messages/x")
+    async with http.get("/metrics") as answer:
+        text = await answer.text()
+
+    assert "nobody" not in text
+    assert before == len(text.splitlines())
