@@ -63,6 +63,12 @@ class Server:
                 time.sleep(0.005)
         raise AssertionError((self.folder / "log").read_text()[-2000:])
 
+    def still_open(self) -> int:
+        """Messages, turns and parts of organisation `acme` that the journal has not ended."""
+        with self.client() as client:
+            lanes = sum(client.zcard(lane) for lane in client.keys("gw:{acme}:lane:*"))  # type: ignore[misc]
+            return int(client.zcard("gw:{acme}:inbox") + client.hlen("gw:{acme}:open") + lanes)  # type: ignore[operator]
+
     def signal(self, number: int) -> None:
         assert self.process is not None
         self.process.send_signal(number)

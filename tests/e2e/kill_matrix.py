@@ -1,15 +1,20 @@
-"""`make kill-matrix`: every step on every channel, and the table of docs/discussion/delivery.md."""
+"""`make kill-matrix`: every step on every channel, and the table of docs/discussion/delivery.md.
+
+`python -m tests.e2e.kill_matrix valkey` goes through all of it with the journal on a server, where the same holds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from gateway.sandbox.server import Sandbox
 from tests.e2e.killed import POINTS
 from tests.e2e.ordeal import ROWS, Toll, Ways, ordeal
+from tests.valkey import Server
 
 PAGE = Path(__file__).parents[2] / "docs" / "discussion" / "delivery.md"
 BEGIN, END = "<!-- kill-matrix: begin -->\n", "<!-- kill-matrix: end -->"
@@ -33,18 +38,21 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def one(ways: Ways, point: str) -> Toll:
-    with tempfile.TemporaryDirectory() as folder:
+async def one(ways: Ways, point: str, on_server: bool) -> Toll:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        server = None
+        if on_server:
+            server = stack.enter_context(Server(Path(folder) / "server", "--appendonly", "yes"))
         async with Sandbox() as box:
-            return await ordeal(box, Path(folder), ways, point)
+            return await ordeal(box, Path(folder), ways, point, server)
 
 
-async def all_of_it() -> dict[tuple[Ways, str], Toll]:
+async def all_of_it(on_server: bool) -> dict[tuple[Ways, str], Toll]:
     tolls = {}
     for ways in ROWS:
         for point in POINTS:
             if told_by_platform(ways, point):
-                toll = tolls[ways, point] = await one(ways, point)
+                toll = tolls[ways, point] = await one(ways, point, on_server)
                 say(f"{ways!s:<42} {POINTS[point]:<24} {toll}")
     return tolls
 
@@ -65,10 +73,12 @@ def cell_of(toll: Toll | None) -> str:
 
 
 def main() -> None:
-    tolls = asyncio.run(all_of_it())
-    page = PAGE.read_text()
-    before, rest = page.split(BEGIN)
-    PAGE.write_text(before + BEGIN + table(tolls) + END + rest.split(END)[1])
+    on_server = "valkey" in sys.argv
+    tolls = asyncio.run(all_of_it(on_server))
+    if not on_server:
+        page = PAGE.read_text()
+        before, rest = page.split(BEGIN)
+        PAGE.write_text(before + BEGIN + table(tolls) + END + rest.split(END)[1])
     broken = {key: toll for key, toll in tolls.items() if toll != expected(*key)}
     for (ways, point), toll in broken.items():
         say(f"not as promised: {ways}, {POINTS[point]}: {toll}")

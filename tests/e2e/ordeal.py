@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from gateway.sandbox.server import Sandbox
 from tests.e2e.audience import Audience, audience
 from tests.e2e.counting import asked
 from tests.e2e.process import Program, configuration, eventually, write_configuration
+from tests.valkey import Server
 
 PERSONS = 1
 """Alone, so that a cell tells of its own step only; crowds are the soak's."""
@@ -52,9 +55,13 @@ class Toll:
     dead_letters: int
 
 
-async def ordeal(box: Sandbox, folder: Path, ways: Ways, point: str) -> Toll:
-    """Everybody is known already; then everybody asks, and the process dies at its first passing of `point`."""
-    path = write_configuration(folder, _configured(box, folder, ways))
+async def ordeal(box: Sandbox, folder: Path, ways: Ways, point: str, server: Server | None = None) -> Toll:
+    """Everybody is known already; then everybody asks, and the process dies at its first passing of `point`.
+
+    The journal is a file in the folder, or on the server.
+    """
+    more = {"journal": server.url, "cluster": {"lease": "2s"}} if server else {}
+    path = write_configuration(folder, _configured(box, folder, ways) | more)
     armed = folder / "armed"
     async with ClientSession() as session:
         people = audience(ways.platform, box, session, PERSONS)
@@ -64,7 +71,9 @@ async def ordeal(box: Sandbox, folder: Path, ways: Ways, point: str) -> Toll:
             await _meet(first, people, ways)
             armed.touch()
             await _die(first, people, point)
-            return await _recover(second, people, ways, folder)
+            return await _recover(
+                second, people, ways, server.still_open if server else partial(still_open, folder)
+            )
         finally:
             await people.leave()
             await first.kill()
@@ -115,7 +124,7 @@ def still_open(folder: Path) -> int:
         return int(next(db.execute(f"{count} WHERE ended_at IS NULL)"))[0])
 
 
-async def _recover(second: Program, people: Audience, ways: Ways, folder: Path) -> Toll:
+async def _recover(second: Program, people: Audience, ways: Ways, left: Callable[[], int]) -> Toll:
     people.public = await (await second.start()).running(ways.platform)
     admin = (await second.event("gateway.started"))["admin"]
 
@@ -129,7 +138,7 @@ async def _recover(second: Program, people: Audience, ways: Ways, folder: Path) 
         return len({*await dead_letters(), *(person for person, count in heard.items() if count >= 2)})
 
     async def settled() -> bool:
-        return await accounted_for() >= PERSONS and not still_open(folder)
+        return await accounted_for() >= PERSONS and not left()
 
     with suppress(AssertionError):  # the count says it
         await eventually(settled, bool, PATIENCE)

@@ -10,6 +10,7 @@ from gateway.sandbox.server import Sandbox
 from tests.e2e.kill_matrix import BEGIN, END, PAGE, cell_of, expected, told_by_platform
 from tests.e2e.killed import POINTS
 from tests.e2e.ordeal import ROWS, Ways, ordeal
+from tests.valkey import Server
 
 DROP, REPEAT = Ways("telegram", "drop"), Ways("telegram", "retry_once")
 DISCORD, WEB, WEBHOOK = Ways("discord"), Ways("web"), Ways("webhook")
@@ -32,6 +33,16 @@ async def test_a_kill_costs_what_is_promised_and_no_more(
     sandbox: Sandbox, tmp_path: Path, ways: Ways, point: str
 ) -> None:
     assert expected(ways, point) == await ordeal(sandbox, tmp_path, ways, point)
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(("ways", "point"), HERE, ids=[f"{ways.platform}-{point}" for ways, point in HERE])
+async def test_a_kill_costs_the_same_with_the_journal_on_a_server(
+    sandbox: Sandbox, tmp_path: Path, ways: Ways, point: str
+) -> None:
+    with Server(tmp_path / "server", "--appendonly", "yes") as server:
+        assert expected(ways, point) == await ordeal(sandbox, tmp_path, ways, point, server)
 
 
 def test_the_published_table_is_whole_and_promises_what_is_required() -> None:
