@@ -13,7 +13,7 @@ import pytest
 from adapters.discord.errors import INTENT_REMEDY, MEANINGS
 from adapters.discord.outgoing import nonce
 from gateway.errors import Misconfigured, Permanent, RateLimited, Transient
-from gateway.ports import Adapter, Platform, Renderer, ShowsTyping
+from gateway.ports import Adapter, Platform, Renderer, ShowsDraft, ShowsTyping
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox
 from tests.platforms.discord_scene import ADA, BOT_ID, TOKEN, Scene, delivery, scene_of
@@ -376,6 +376,7 @@ def test_it_keeps_the_contracts(scene_free_platform):
     bot = scene_free_platform.adapter("support", None)
 
     assert isinstance(bot, ShowsTyping)
+    assert isinstance(bot, ShowsDraft)
     fits: tuple[Platform, Adapter, Renderer] = (scene_free_platform, bot, scene_free_platform.renderer)
     assert fits[0].name == "discord"
     assert scene_free_platform.routes(None) == []
