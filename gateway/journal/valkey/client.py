@@ -90,10 +90,6 @@ def translated(at: Place) -> Iterator[None]:
             error=_code(error),
         ) from None
     except _AWAY as error:
-        if "database" in str(error).lower():  # the library's words for a refused SELECT
-            raise Misconfigured(
-                f"{at} has no database {at.database}", remedy="name another one at the end of `journal`"
-            ) from None
         raise Away(f"journal at {at} is away", error=type(error).__name__) from error
     except refusals.ResponseError as error:
         raise _refused(at, error) from error
@@ -109,6 +105,10 @@ def _refused(at: Place, error: refusals.ResponseError) -> Exception:
             f"{at} refused the gateway's name or password",
             remedy="correct the credentials in `journal`",
             error=code,
+        )
+    if code == "DB":
+        return Misconfigured(
+            f"{at} has no database {at.database}", remedy="name another one at the end of `journal`"
         )
     return Transient("journal cannot be written", error=code)
 
