@@ -15,6 +15,7 @@ from gateway.sandbox.sensay.persona import Persona, answer
 from gateway.sandbox.sensay.talk import Talk
 
 DEFAULT_PICTURE = "https://studio.sensay.io/assets/default-replica-profile.webp"
+DEFAULT_MODEL = "gpt-4o"
 MOST_USERS, MOST_REPLICAS, MOST_ENTRIES = 50_000, 1_000, 1_000
 
 
@@ -62,7 +63,7 @@ class Replica:
     tags: tuple[str, ...] = ()
     purpose: str = ""
     type: Literal["individual", "character", "brand"] = "character"
-    llm: LlmShown = field(default_factory=lambda: LlmShown(model="gpt-4o"))
+    llm: LlmShown = field(default_factory=lambda: LlmShown(model=DEFAULT_MODEL))
     knowledge: dict[int, Entry] = field(default_factory=dict)
     telegram: Hosting | None = None
     discord: Hosting | None = None

@@ -21,6 +21,7 @@ from gateway.sandbox.sensay.replies import (
     TelegramHosting,
 )
 from gateway.sandbox.sensay.state import (
+    DEFAULT_MODEL,
     DEFAULT_PICTURE,
     MOST_REPLICAS,
     Hosting,
@@ -132,7 +133,8 @@ def _take_over(replica: Replica, body: bodies.NewReplica) -> None:
     replica.type = given(body.type) or "character"
     replica.whitelist = tuple(given(body.whitelist_emails) or ())
     replica.picture = given(body.profile_image) or DEFAULT_PICTURE
-    replica.llm = bodies.LlmShown(**msgspec.structs.asdict(body.llm))
+    llm = msgspec.structs.asdict(body.llm)
+    replica.llm = bodies.LlmShown(**llm | {"model": given(body.llm.model) or DEFAULT_MODEL})
 
 
 def _owner(call: Call) -> User:
