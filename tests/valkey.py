@@ -29,11 +29,11 @@ def free_port() -> int:
 
 
 class Server:
-    """One server in a folder of its own; `options` as on its command line."""
+    """One server in a folder of its own; `options` as on its command line. A Sentinel finds its file there."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, port: int | None = None, sentinel: bool = False) -> None:
         self.folder, self.port = folder, port or free_port()
-        self.options = options
+        self.options, self.sentinel = options, sentinel
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,8 +45,11 @@ class Server:
 
     def start(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = [binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--save", "", *self.options]
+        command = [binary()]
+        if self.sentinel:
+            command += [str(self.folder / "sentinel.conf"), "--sentinel"]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += [*self.options] if self.sentinel else ["--save", "", *self.options]
         self.process = subprocess.Popen(
             command, stdout=(self.folder / "log").open("ab"), stderr=subprocess.STDOUT
         )
