@@ -16,6 +16,10 @@ from gateway.sandbox.sensay import SensaySandbox
 from gateway.sandbox.telegram import TelegramSandbox
 
 
+BACKLOG = 1024
+"""Hundreds of bots connect at once; one whose first packet is dropped waits a second for the next."""
+
+
 class Sandbox:
     """All pretended services and their control API, started and stopped as one.
 
@@ -64,7 +68,7 @@ class Sandbox:
         """Listen. Raises OSError when the port is taken."""
         self._runner = web.AppRunner(self.app(), access_log=None, handle_signals=False, shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
+        site = web.TCPSite(self._runner, self._host, self._port, backlog=BACKLOG)
         await site.start()
         self._port = self._runner.addresses[0][1]
         self.discord.gateway_url = self.discord_gateway_url

@@ -21,6 +21,8 @@ _log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LARGEST_BODY = 1024 * 1024
 """Bytes; routes set their own, lower limits."""
+BACKLOG = 1024
+"""Widgets come back all at once after a restart; one whose first packet is dropped waits a second for the next."""
 ANSWERS_WITHIN = 5.0
 UNAUTHORIZED = "Unauthorized: the admin token (server.admin.token) is missing or wrong."
 DETAILS = {404: "There is nothing at this address.", 405: "This address does not take this method."}
@@ -115,7 +117,7 @@ class Listener:
         """Listen; `port` is the real one afterwards. Raises Transient when the port is in use."""
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self.port).start()
+            await web.TCPSite(self._runner, self._host, self.port, backlog=BACKLOG).start()
         except OSError as error:
             await self._runner.cleanup()
             why = os.strerror(error.errno) if error.errno else str(error)
