@@ -15,7 +15,6 @@ from gateway.sandbox.faults import Faults
 from gateway.sandbox.sensay import SensaySandbox
 from gateway.sandbox.telegram import TelegramSandbox
 
-
 BACKLOG = 1024
 """Hundreds of bots connect at once; one whose first packet is dropped waits a second for the next."""
 
