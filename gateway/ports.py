@@ -176,8 +176,10 @@ class Journal(Protocol):
         """
         ...
 
-    async def claim(self, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
-        """Make one turn of waiting messages of one conversation.
+    async def claim(
+        self, turn_id: str, message_ids: Sequence[str], lease: Lease, spend: Spend | None = None
+    ) -> Turn | None:
+        """Make one turn of waiting messages of one conversation; with a `spend` it is `asked` at once.
 
         None if the conversation has a turn in flight or none of the messages waits any more (those that do
         are taken). Repeating it with the same turn id returns the same turn. Recorded messages

@@ -97,8 +97,10 @@ class SqlJournal:
     async def notify(self, message_id: str, parts: Sequence[Part]) -> bool:
         return await self._write(inbox.notify, message_id, parts)
 
-    async def claim(self, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
-        return await self._write(turns.claim, turn_id, message_ids, lease)
+    async def claim(
+        self, turn_id: str, message_ids: Sequence[str], lease: Lease, spend: Spend | None = None
+    ) -> Turn | None:
+        return await self._write(turns.claim, turn_id, message_ids, lease, spend)
 
     async def release(self, turn_id: str, lease: Lease) -> None:
         await self._write(turns.release, turn_id, lease)

@@ -12,7 +12,9 @@ from gateway.messages import ConversationKey, Ending, Message, Said, Spend, Turn
 from gateway.ports import Lease
 
 
-def claim(tx: Tx, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
+def claim(
+    tx: Tx, turn_id: str, message_ids: Sequence[str], lease: Lease, spend: Spend | None = None
+) -> Turn | None:
     fence(tx, lease)
     if tx.row("SELECT 1 FROM turns WHERE id = ?", turn_id):
         return load(tx, turn_id)
@@ -25,7 +27,18 @@ def claim(tx: Tx, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Tur
         return None
     for row in rows:
         tx.run("UPDATE messages SET state = 'claimed', turn = ? WHERE seq = ?", turn_id, row[0])
+    if spend is not None and ledger.spend(tx, spend):
+        _ask(tx, turn_id, lease)
     return load(tx, turn_id)
+
+
+def _ask(tx: Tx, turn_id: str, lease: Lease) -> None:
+    tx.run(
+        "UPDATE turns SET state = 'asked', attempt = attempt + 1, asked_at = ?, token = ? WHERE id = ?",
+        tx.now,
+        lease.token,
+        turn_id,
+    )
 
 
 def _insert(tx: Tx, turn_id: str, rows: Sequence[Row], lease: Lease) -> int:
@@ -102,12 +115,7 @@ def asked(tx: Tx, turn_id: str, lease: Lease, spend: Spend) -> Turn:
         raise Permanent("turn is gone", turn=turn_id)
     if turn.state == "ended" or not ledger.spend(tx, spend):
         return turn
-    tx.run(
-        "UPDATE turns SET state = 'asked', attempt = attempt + 1, asked_at = ?, token = ? WHERE id = ?",
-        tx.now,
-        lease.token,
-        turn_id,
-    )
+    _ask(tx, turn_id, lease)
     return load(tx, turn_id) or turn
 
 

@@ -25,16 +25,25 @@ class Budget(Protocol):
 
 
 class Admission:
-    """The `admit` of one turn. `slot` is the room that came with its pick: the first completion uses it.
+    """The `admit` of one turn. `slot` is the room that came with its pick: the first completion uses it; `written`
+    tells that the claim has written that down already.
 
     `turn` is the turn as last written; `requests` what it has sent, `waited` the seconds that it waited for quota.
     """
 
     def __init__(
-        self, turn: Turn, lease: Lease, journal: Journal, clock: Clock, budget: Budget, slot: str | None
+        self,
+        turn: Turn,
+        lease: Lease,
+        journal: Journal,
+        clock: Clock,
+        budget: Budget,
+        slot: str | None,
+        *,
+        written: bool = False,
     ) -> None:
-        self.turn, self.slot = turn, slot
-        self.requests = turn.attempt  # an earlier process may have asked already
+        self.turn, self.slot, self.written = turn, slot, written
+        self.requests = turn.attempt - written  # an earlier process may have asked already
         self.waited = 0.0
         self.last_spend: str | None = None
         self._lease, self._journal, self._clock, self._budget = lease, journal, clock, budget
@@ -43,6 +52,16 @@ class Admission:
         """Admit one request. Raises Transient when it cannot be written down: then it must not leave."""
         self.settle()
         spend_id = await self._slot(kind, completion)
+        if completion and self.written:
+            self.written = False
+        else:
+            await self._write(spend_id, kind, completion)
+        self.requests += 1
+        self.last_spend = spend_id
+        self._budget.sent(spend_id)
+        return lambda: self._budget.sent(spend_id)
+
+    async def _write(self, spend_id: str, kind: SpendClass, completion: bool) -> None:
         spend = Spend(
             id=spend_id,
             organization=self.turn.organization,
@@ -55,10 +74,6 @@ class Admission:
             self.turn = await self._journal.asked(self.turn.id, self._lease, spend)
         else:
             await self._journal.spend(spend)
-        self.requests += 1
-        self.last_spend = spend_id
-        self._budget.sent(spend_id)
-        return lambda: self._budget.sent(spend_id)
 
     async def _slot(self, kind: SpendClass, completion: bool) -> str:
         if self.slot is not None and completion == (kind == "reply") and kind in {"reply", "record"}:

@@ -28,6 +28,7 @@ from gateway.messages import (
     Profile,
     Question,
     Reply,
+    Spend,
     SpendClass,
     Turn,
     User,
@@ -60,6 +61,8 @@ from gateway.settings.models import Organization, Settings
 
 _T = TypeVar("_T")
 MOST_IN_FLIGHT = 1024
+FEW, MANY = 100, 1000
+"""Waiting messages that are read at a time: usually there are few that are new; after a restart there may be many."""
 PICTURE = "(picture)"
 """What is asked about a picture without words: Sensay takes no question without text."""
 
@@ -217,13 +220,15 @@ class Dispatcher:
         return None if at is None else at - now
 
     async def _read(self) -> None:
+        most = FEW
         while True:
-            heads = await self._tools.journal.waiting(self.organization, self._seen)
+            heads = await self._tools.journal.waiting(self.organization, self._seen, most)
             for head in heads:
                 self._seen = head.seq
                 self._place(head, self.now())
-            if len(heads) < 1000:
+            if len(heads) < most:
                 return
+            most = MANY
 
     def _place(self, head: Head, now: float) -> None:
         """Where a waiting message waits: in the queue, on hold, or not at all because its bot is gone."""
@@ -457,17 +462,18 @@ class Dispatcher:
         try:
             lease = self._lease_now()
             ids = [head.id for head in pick.heads]
-            turn = await self._claim(ids, lease)
+            asks = pick.kind == "ask"
+            turn = await self._claim(ids, lease, self._spend(slot, pick.bot) if asks else None)
             if turn is None:
                 self.quota.refund(slot)
                 self._start(self._look_again(pick))
                 return
-            admission = self._admission(turn, lease, slot)
-            if pick.kind == "record":
-                await self._record(turn, admission, lease)
-            else:
+            admission = self._admission(turn, lease, slot, written=asks)
+            if asks:
                 self._tools.presence.begin(turn.key, turn.address, ids[0])
-                await self._ask(turn, admission, lease, waited)
+                await self._ask(turn, admission, waited)
+            else:
+                await self._record(turn, admission, lease)
         finally:
             if probe:
                 self._breaker.probed()
@@ -477,7 +483,7 @@ class Dispatcher:
         """An earlier process asked this and died: look before asking again."""
         try:
             lease = self._lease_now()
-            await self._ask(turn, self._admission(turn, lease, None), lease, 0.0, look_first=True)
+            await self._ask(turn, self._admission(turn, lease, None), 0.0, look_first=True)
         finally:
             self._free(turn.key)
 
@@ -511,11 +517,17 @@ class Dispatcher:
             ending = Ending(outcome="failed", cause=cause)
             await self._surely(lambda: self._tools.journal.finish(turn.id, self._lease_now(), ending))
 
-    async def _claim(self, ids: list[str], lease: Lease) -> Turn | None:
-        return await self._surely(lambda: self._tools.journal.claim(new_id(self.organization), ids, lease))
+    async def _claim(self, ids: list[str], lease: Lease, spend: Spend | None = None) -> Turn | None:
+        """With a spend it is asked in the same transaction: its slot is here, so nothing comes in between."""
+        claim, organization = self._tools.journal.claim, self.organization
+        return await self._surely(lambda: claim(new_id(organization), ids, lease, spend))
+
+    def _spend(self, slot: str, bot: str) -> Spend:
+        at = self._tools.clock.now()
+        return Spend(id=slot, organization=self.organization, kind="reply", completion=True, at=at, bot=bot)
 
     async def _ask(
-        self, turn: Turn, admission: Admission, lease: Lease, waited: float, *, look_first: bool = False
+        self, turn: Turn, admission: Admission, waited: float, *, look_first: bool = False
     ) -> None:
         tools = self._tools
         timeout = tools.current().sensay.timeout
@@ -535,14 +547,11 @@ class Dispatcher:
             outcome: Reply | GiveUp = GiveUp("unsupported", "nothing in it can be read")
             if question.text:
                 outcome = await answering.answer(question, look_first=look_first)
-        except asyncio.CancelledError:
-            await self._give_back(admission, lease)
-            raise
         except Exception as error:  # noqa: BLE001 - our own fault must not leave a person without a word
             outcome = GiveUp("failed", f"internal error: {type(error).__name__}")
             fields = {"turn": turn.id, "bot": turn.key.bot, "exception": repr(error)[:500]}
             tools.observer(Noted(event="turn.crashed", level="error", fields=fields))
-        self._close(admission)
+        await self._close(admission)
         self._learn(outcome)
         if isinstance(outcome, GiveUp):
             await self._queued.apart(turn, self.now(), tools.clock.sleep)
@@ -573,14 +582,6 @@ class Dispatcher:
     def _looked_up(self, turn: Turn, outcome: str) -> None:
         fields = {"turn": turn.id, "bot": turn.key.bot, "platform": turn.key.platform, "outcome": outcome}
         self._tools.observer(Noted(event="lookup.ended", fields=fields))
-
-    async def _give_back(self, admission: Admission, lease: Lease) -> None:
-        """Shutting down. What was not asked waits for the next process; what was asked is looked up by it."""
-        if admission.turn.state == "claimed":
-            try:
-                await asyncio.shield(self._tools.journal.release(admission.turn.id, lease))
-            except GatewayError:
-                return
 
     async def _ending(self, turn: Turn, outcome: Reply | GiveUp) -> Ending:
         bot = self._tools.current().bots.get(turn.key.bot)
@@ -640,15 +641,18 @@ class Dispatcher:
             cause = str(error)
         except GatewayError as error:
             cause = str(error)
-        self._close(admission)
+        await self._close(admission)
         ending = Ending(outcome="answered" if cause is None else "failed", cause=cause)
         await self._surely(lambda: self._tools.journal.finish(turn.id, lease, ending))
 
-    def _close(self, admission: Admission) -> None:
+    async def _close(self, admission: Admission) -> None:
         """The turn sends nothing more: a slot that it did not use goes back."""
         admission.settle()
-        if admission.slot is not None:
-            self.quota.refund(admission.slot)
+        slot = admission.slot
+        if slot is not None:
+            self.quota.refund(slot)
+            if admission.written:
+                await self._surely(lambda: self._tools.journal.refund(self.organization, slot))
 
     async def _refused(self, spend_id: str | None, error: RateLimited) -> None:
         """A 429: it did not count, and we learn from it."""
@@ -663,8 +667,8 @@ class Dispatcher:
         operating = Operating(self.organization, self, self._tools.journal, self._tools.clock)
         return await operating.profile(self._tools.completions, replica)
 
-    def _admission(self, turn: Turn, lease: Lease, slot: str | None) -> Admission:
-        return Admission(turn, lease, self._tools.journal, self._tools.clock, self, slot)
+    def _admission(self, turn: Turn, lease: Lease, slot: str | None, *, written: bool = False) -> Admission:
+        return Admission(turn, lease, self._tools.journal, self._tools.clock, self, slot, written=written)
 
     def _question(self, turn: Turn) -> Question:
         bot, said = self._tools.current().bots[turn.key.bot], turn.last

@@ -90,8 +90,10 @@ class Courier:
         return None if due is None else due - self._clock.now()
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        """What may go now is told by the journal; only room that was missing is not."""
+        if len(self._sending) >= IN_FLIGHT:
+            self._bell.ring()
         self._sending.discard(task)
-        self._bell.ring()
 
     async def _send(self, delivery: Delivery) -> None:
         try:

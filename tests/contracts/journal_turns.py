@@ -133,6 +133,16 @@ class TurnContract:
         assert first == await journal.asked("t1", desk.turns, spend("s1"))
         assert 1 == len(await journal.spent_since("acme", 0.0))
 
+    async def test_a_turn_may_be_claimed_and_asked_in_one(self, journal: Journal, desk: Desk) -> None:
+        await take(journal, intake("m1"), intake("m2", said(chat="c2")))
+        for _ in range(2):
+            turn = await journal.claim("t1", ["m1"], desk.turns, spend("s1"))
+
+            assert turn is not None
+            assert ("asked", 1) == (turn.state, turn.attempt)
+        assert None is await journal.claim("t2", ["m1"], desk.turns, spend("s2"))
+        assert ["s1"] == [spent.id for spent in await journal.spent_since("acme", 0.0)]
+
     async def test_an_ended_turn_is_not_asked(self, journal: Journal, desk: Desk) -> None:
         await take(journal, intake("m1"))
         await desk.claim("t1", "m1")

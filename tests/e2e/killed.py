@@ -72,14 +72,11 @@ class DyingJournal:
     async def claim(self, *claim: Any) -> Any:
         if self._trigger.here("acknowledged"):
             await asyncio.Event().wait()
+        self._trigger.pull("granted")  # the slot is taken, and nothing is written yet
         turn = await self._journal.claim(*claim)
         if turn is not None:
             self._trigger.pull("claimed")
         return turn
-
-    async def asked(self, *asked: Any) -> Any:
-        self._trigger.pull("granted")
-        return await self._journal.asked(*asked)
 
     async def finish(self, *finish: Any) -> None:
         await self._journal.finish(*finish)

@@ -98,8 +98,11 @@ class ValkeyJournal:
     async def notify(self, message_id: str, parts: Sequence[Part]) -> bool:
         return await inbox.notify(self._store, self._homes, message_id, parts)
 
-    async def claim(self, turn_id: str, message_ids: Sequence[str], lease: Lease) -> Turn | None:
-        return await turns.claim(self._store, self._homes, turn_id, message_ids, lease)
+    async def claim(
+        self, turn_id: str, message_ids: Sequence[str], lease: Lease, spend: Spend | None = None
+    ) -> Turn | None:
+        turn = await turns.claim(self._store, self._homes, turn_id, message_ids, lease)
+        return turn if turn is None or spend is None else await self.asked(turn_id, lease, spend)
 
     async def release(self, turn_id: str, lease: Lease) -> None:
         await turns.release(self._store, self._homes, turn_id, lease)
