@@ -212,9 +212,14 @@ class Conversations:
         self, replica: str, conversation: str, auth: Auth = ADMIN, *, limit: int = LIMIT
     ) -> AsyncIterator[Group]:
         """All of them, from the newest back, placeholders in their places."""
+        last: Group | None = None
         async for page in self._mention_pages(replica, conversation, auth, limit):
             for group in page:
-                yield group
+                if not (
+                    last and last.placeholder and group == last
+                ):  # a page may begin as the one before ended
+                    yield group
+                last = group
 
     async def expanded(
         self, replica: str, conversation: str, auth: Auth = ADMIN, *, limit: int = LIMIT
@@ -223,13 +228,14 @@ class Conversations:
         newer: Group | None = None
         async for page in self._mention_pages(replica, conversation, auth, limit):
             for index, group in enumerate(page):
-                if not group.placeholder:
-                    yield group
-                    newer = group
-                    continue
-                older = next((one for one in page[index + 1 :] if one.messages), None)
-                opened = await self.expand(replica, conversation, group, newer, older, auth)
-                yield Group(type="opened", count=len(opened), members=opened)
+                shown = group
+                if group.placeholder:
+                    older = next((one for one in page[index + 1 :] if one.messages), None)
+                    opened = await self.expand(replica, conversation, group, newer, older, auth)
+                    shown = Group(type="opened", count=len(opened), members=opened)
+                if shown.messages:
+                    yield shown
+                    newer = shown
 
     async def expand(
         self,
@@ -270,7 +276,9 @@ class Conversations:
         seen: set[str] = set()
 
         async def fetch(before: str | None) -> Page[Group]:
-            return await self.mentions_page(replica, conversation, auth, limit=limit, before_uuid=before)
+            return await self.mentions_page(replica, conversation, auth, limit=size, before_uuid=before)
+
+        size = max(2, limit)  # a placeholder alone has no message to go on from
 
         async for page in by_cursor(fetch, _oldest_of_groups, _group_identity):
             fresh = [

@@ -2,7 +2,7 @@
 
 Pages by number shift under the reader: what arrives in front pushes items that were seen onto the next page, and what
 moves to the front leaves the page that is still to come. So items are told apart by id, each is given once, and when
-the end is reached with fewer than the total there is another pass for what moved, as long as passes find something.
+a pass has seen fewer than the total there is another one for what moved, as long as passes find something.
 Cursors do not shift; a cursor whose message is gone makes the reader begin again.
 """
 
@@ -15,9 +15,9 @@ from gateway.errors import Permanent
 from gateway.sensay.api.values import Page
 
 T = TypeVar("T")
-PASSES = 4
-STALE = 2
-"""Pages in a row without news before the end is believed."""
+PASSES = 6
+REPEATED = 2
+"""Pages in a row that are the one before again: whoever answers like this knows no pages."""
 BAD_REQUEST, NOT_FOUND = 400, 404
 
 FetchPage: TypeAlias = Callable[[int, int], Awaitable[Page[T]]]
@@ -46,31 +46,40 @@ class _ByNumber(Generic[T]):
         self._fetch, self._size, self._identity = fetch, size, identity
         self._spelling, self._last_spelling = 0, spellings - 1
         self.seen: set[object] = set()
+        self._passed: set[object] = set()
         self._total: int | None = None
         self._shrunk = False
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing that was not seen; without a total the end is what it seems to be."""
-        return self._total is None or (len(self.seen) >= self._total and not self._shrunk)
+        """Whether the last pass saw all there is; without a total the end is what it seems to be."""
+        return self._total is None or (len(self._passed) >= self._total and not self._shrunk)
 
     async def run(self) -> AsyncIterator[T]:
         """One pass from the first page to the last."""
-        number, stale, before = 1, 0, list[object]()
-        self._shrunk = False
-        while stale < STALE:
+        number, repeated, before = 1, 0, list[object]()
+        self._passed, self._shrunk = set(), False
+        while repeated < REPEATED:
             page = await self._page(number, before)
             if page is None:
                 return
-            before, stale = list(map(self._identity, page.items)), stale + 1
-            for item in page.items:
-                if self._identity(item) not in self.seen:
-                    self.seen.add(self._identity(item))
-                    stale = 0
+            ids = [self._identity(item) for item in page.items]
+            repeated, before = (repeated + 1 if ids == before else 0), ids
+            self._passed.update(ids)
+            for id_, item in zip(ids, page.items, strict=True):
+                if id_ not in self.seen:
+                    self.seen.add(id_)
                     yield item
-            if not page.items or (self.complete if self._total is not None else len(page.items) < self._size):
+            if self._is_last(number, page):
                 return
             number += 1
+
+    def _is_last(self, number: int, page: Page[T]) -> bool:
+        if not page.items:
+            return True
+        if self._total is None:
+            return len(page.items) < self._size
+        return self.complete or number * self._size >= self._total
 
     async def _page(self, number: int, before: list[object]) -> Page[T] | None:
         """None: beyond the end, as some say it with a 404."""
