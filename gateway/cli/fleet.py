@@ -71,7 +71,12 @@ def _board(document: dict[str, Any]) -> Any:
             str(bot["turns"]["failed"]),
             Text(channel["error"] or ""),
         )
-    return Group(head, budgets, fleet)
+    hands = document.get("paused_conversations", ())
+    paused = [
+        Text(f"{one['conversation']}: a person has it until {one['until'] or 'it is given back'}")
+        for one in hands
+    ]
+    return Group(head, budgets, fleet, *paused)
 
 
 @click.group()

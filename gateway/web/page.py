@@ -54,6 +54,8 @@ def page_routes(
 def board(document: Mapping[str, Any], recent: Recent, now: float) -> dict[str, Any]:
     """What the template shows, in words."""
     bots = [_bot(name, bot, recent, now) for name, bot in document["bots"].items()]
+    answered = sum(minute.answered for name in document["bots"] for minute in recent.hour(name, now))
+    ages = [bot["queue"]["oldest_age"] or 0.0 for bot in document["bots"].values()]
     channels = [channel for bot in bots for channel in bot["channels"]]
     bots.sort(key=lambda bot: (not bot["trouble"], bot["name"]))
     return {
@@ -61,18 +63,55 @@ def board(document: Mapping[str, Any], recent: Recent, now: float) -> dict[str, 
         "version": document["version"],
         "ready": document["ready"],
         "problems": "; ".join(document.get("problems", ())),
-        "uptime": span(now - datetime.fromisoformat(document["started_at"]).timestamp()),
+        "uptime": span(now - _at(document["started_at"])),
         "channels_all": len(channels),
         "channels_running": sum(channel["state"] == "running" for channel in channels),
         "troubled": sum(channel["state"] in TROUBLE for channel in channels),
+        "attention": _attention(document, now),
+        "answered": f"{answered:,}",
+        "per_minute": f"{answered / 60:.1f}" if answered else "",
         "waiting": sum(bot["waiting"] for bot in bots),
+        "oldest": span(max(ages)) if any(ages) else None,
         "dead_letters": sum(bot.get("dead_letters", 0) for bot in document["bots"].values()),
-        "organizations": [_organization(name, entry) for name, entry in document["organizations"].items()],
+        "organizations": [
+            _organization(name, entry, now) for name, entry in document["organizations"].items()
+        ],
         "bots": bots,
+        "paused": [_paused(one, now) for one in document.get("paused_conversations", ())],
     }
 
 
-def _organization(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _attention(document: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
+    """Channels in trouble, the longest first, what needs a person before what works on itself."""
+    found = [
+        {"bot": name, "platform": platform, **channel}
+        for name, bot in document["bots"].items()
+        for platform, channel in bot["platforms"].items()
+        if channel["state"] in TROUBLE
+    ]
+    found.sort(key=lambda item: (item["state"] != "failed", item["since"] or ""))
+    return [{**item, "since": _for(item["since"], now)} for item in found]
+
+
+def _paused(one: Mapping[str, Any], now: float) -> dict[str, str]:
+    until = one["until"]
+    words = "until it is given back" if until is None else f"comes back in {span(_at(until) - now)}"
+    return {"conversation": one["conversation"], "until": words}
+
+
+def _for(since: str | None, now: float) -> str | None:
+    return None if since is None else span(now - _at(since))
+
+
+def _at(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+
+
+def _organization(name: str, entry: Mapping[str, Any], now: float) -> dict[str, Any]:
     quota = entry["quota"]
     windows = [{"label": label, **quota[window]} for window, label in WINDOWS.items() if window in quota]
     relief = entry.get("relief", 0.0)
@@ -81,7 +120,9 @@ def _organization(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         "windows": windows,
         "waiting": entry["waiting"],
         "error": entry.get("error"),
-        "relief": "room for the next answer now" if relief <= 0 else f"room again in {span(relief)}",
+        "relief": "room for the next answer now"
+        if relief <= 0
+        else f"room again in {span(relief)}, at {_clock(now + relief)}",
     }
 
 
@@ -103,6 +144,8 @@ def _bot(name: str, bot: Mapping[str, Any], recent: Recent, now: float) -> dict[
         "p50": _seconds(recent.percentile(name, 0.5)),
         "p95": _seconds(recent.percentile(name, 0.95)),
         **turns,
+        "answered": f"{turns['answered']:,}",
+        "dead_letters": bot.get("dead_letters", 0),
         "hour": hour_bars(recent.hour(name, now)),
     }
 
@@ -111,7 +154,7 @@ def _ago(bot: Mapping[str, Any], what: str, now: float) -> str:
     times = [channel[what] for channel in bot["platforms"].values() if channel[what]]
     if not times:
         return "never"
-    seconds = now - max(datetime.fromisoformat(at).timestamp() for at in times)
+    seconds = now - max(map(_at, times))
     return "now" if seconds < 1 else f"{span(seconds)} ago"
 
 
