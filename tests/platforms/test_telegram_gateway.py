@@ -1,87 +1,20 @@
-"""A Telegram bot with everything behind it: journal, pipeline and a pretended Sensay."""
+"""What needs everything behind a Telegram bot: journal, pipeline and Sensay."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 
-from gateway.app import Gateway
 from gateway.policy.texts import BUILT_IN
-from gateway.ports import DeliveryEnded, Fact, Noted, Observer
+from gateway.ports import DeliveryEnded, Fact, Noted
 from gateway.sandbox.faults import Fault
-from gateway.sandbox.sensay import SUPPORT
 from gateway.sandbox.server import Sandbox
-from gateway.settings import Settings
 from tests.platforms.fake_host import until
+from tests.platforms.telegram_gateway import GROUP, TOKEN, asked, gateway, says, sent
 
-TOKEN = "100200300:sandbox-token-for-the-tests-0000000000"
 UNSUPPORTED = BUILT_IN["en"]["unsupported"]
-GROUP = {"id": -100, "title": "Shop talk", "type": "supergroup"}
-
-
-@asynccontextmanager
-async def gateway(
-    box: Sandbox,
-    *,
-    images: str = "off",
-    observe: Observer = lambda _: None,
-    dialect: str = "openapi",
-    **telegram: Any,
-) -> AsyncIterator[Gateway]:
-    """With its public address known beforehand, as behind a proxy."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    box.telegram.webhooks.pace = 0.0
-    bot = {"organization": "acme", "replica": SUPPORT, "images": images, "limits": {"user": "off"}}
-    made = Gateway(
-        Settings.model_validate(
-            {
-                "server": {
-                    "public": {"host": "127.0.0.1", "port": port, "base_url": f"http://127.0.0.1:{port}"},
-                    "admin": {"port": 0},
-                },
-                "journal": "memory:",
-                "shutdown_grace": "1s",
-                "sensay": {"base_url": box.url, "dialect": dialect},
-                "platforms": {"telegram": {"api_url": box.url}},
-                "organizations": {"acme": {"secret": "acme-secret"}},
-                "bots": {"support": {**bot, "telegram": {"token": TOKEN, **telegram}}},
-            }
-        ),
-        observe=observe,
-    )
-    stop = asyncio.Event()
-    running = asyncio.create_task(made.run(stop))
-    try:
-        await until(lambda: running.done() or box.telegram.bot(TOKEN).calls["getme"], 10)
-        yield made
-    finally:
-        stop.set()
-        await running
-
-
-async def says(box: Sandbox, text: str | None = None, **more: Any) -> None:
-    body = {"user": {"id": 7, "name": "Ada"}, **({"text": text} if text else {}), **more}
-    url = f"{box.url}/_control/telegram/{TOKEN}/messages"
-    async with aiohttp.ClientSession() as http, http.post(url, json=body) as response:
-        assert response.status == 200
-
-
-def sent(box: Sandbox) -> list[str]:
-    return [item["text"] for item in box.telegram.sent(TOKEN) if item["kind"] == "message"]
-
-
-def asked(box: Sandbox, operation: str = "complete") -> list[dict[str, Any]]:
-    """Bodies of what Sensay answered well."""
-    found = [r for r in box.sensay.requests if r.operation == operation and r.status == 200]
-    return [request.body for request in found]
 
 
 async def test_a_bot_that_telegram_calls_answers(sandbox: Sandbox) -> None:
