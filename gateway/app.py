@@ -272,7 +272,7 @@ class Gateway:
             except Transient as error:
                 if not self.journal.shared:
                     raise
-                self._note("journal.awaited", level="warning", error=str(error), **error.context)
+                self._note("journal.awaited", level="warning", error=str(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), JOURNAL_EVERY)
             else:

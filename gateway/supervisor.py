@@ -95,14 +95,13 @@ class Supervisor:
                 if (task := asyncio.current_task()) is None or task.cancelling():
                     raise
                 error = RuntimeError("something inside the channel cancelled it")
-            except Superseded as superseded:
-                fields = {"bot": channel.bot, "platform": channel.platform}
-                self._observer(Noted(event="channel.superseded", level="warning", fields=fields))
-                error = superseded
             except BaseExceptionGroup as group:
                 error = _first(group)
             except Exception as raised:  # noqa: BLE001 - whatever a platform throws, the channel is tried again
                 error = raised
+            if isinstance(error, Superseded):
+                fields = {"bot": channel.bot, "platform": channel.platform}
+                self._observer(Noted(event="channel.superseded", level="warning", fields=fields))
             await self._back_off(channel, status, error, self._clock.monotonic() - began)
 
     async def _back_off(self, channel: Channel, status: Status, error: BaseException, ran: float) -> None:
