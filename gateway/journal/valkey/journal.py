@@ -101,8 +101,7 @@ class ValkeyJournal:
     async def claim(
         self, turn_id: str, message_ids: Sequence[str], lease: Lease, spend: Spend | None = None
     ) -> Turn | None:
-        turn = await turns.claim(self._store, self._homes, turn_id, message_ids, lease)
-        return turn if turn is None or spend is None else await self.asked(turn_id, lease, spend)
+        return await turns.claim(self._store, self._homes, turn_id, message_ids, lease, spend)
 
     async def release(self, turn_id: str, lease: Lease) -> None:
         await turns.release(self._store, self._homes, turn_id, lease)

@@ -25,15 +25,20 @@ async def _organization(store: Store, homes: Homes, lease: Lease, id_: str) -> s
 
 
 async def claim(
-    store: Store, homes: Homes, turn_id: str, message_ids: Sequence[str], lease: Lease
+    store: Store,
+    homes: Homes,
+    turn_id: str,
+    message_ids: Sequence[str],
+    lease: Lease,
+    spend: Spend | None,
 ) -> Turn | None:
     organization = await _organization(store, homes, lease, message_ids[0] if message_ids else turn_id)
     if organization is None:
         return None
+    given = {} if spend is None else {"spend": spend_of(spend)}
+    ids = list(dict.fromkeys(message_ids))
     try:
-        reply = await store.write(
-            organization, "claim", lease=lease, id=turn_id, messages=list(dict.fromkeys(message_ids))
-        )
+        reply = await store.write(organization, "claim", lease=lease, id=turn_id, messages=ids, **given)
     except Refused:
         raise ValueError(f"messages of several conversations in turn {turn_id}") from None
     turn = reply.maybe(LoadedTurn)

@@ -37,6 +37,17 @@ function turns.remove(id)
   end
 end
 
+-- Its request leaves after this: attempt, time and quota spend are written down. False if that was done before.
+local function ask(turn, spend, token)
+  if not ledger.spend(spend) then
+    return false
+  end
+  turn.state, turn.attempt, turn.asked_at, turn.token = 'asked', turn.attempt + 1, now, token
+  set('t:' .. turn.id, turn)
+  call('HSET', prefix .. 'open', turn.id, token)
+  return true
+end
+
 function entry.claim(a)
   if call('EXISTS', prefix .. 't:' .. a.id) == 1 then
     return load(a.id)
@@ -70,11 +81,15 @@ function entry.claim(a)
     message.state, message.turn = 'claimed', a.id
     set('m:' .. message.id, message)
   end
-  call('HSET', prefix .. 'open', a.id, a.lease.token)
-  set('t:' .. a.id, {
+  local turn = {
     id = a.id, bot = messages[1].bot, conversation = conversation, kind = kind, messages = ids, state = 'claimed',
     token = a.lease.token, claimed_at = now, attempt = 0,
-  })
+  }
+  call('HSET', prefix .. 'open', a.id, a.lease.token)
+  set('t:' .. a.id, turn)
+  if a.spend then
+    ask(turn, a.spend, a.lease.token)
+  end
   return load(a.id)
 end
 
@@ -102,11 +117,8 @@ function entry.asked(a)
   if not loaded then
     return nil, 'gone'
   end
-  local turn = loaded.turn
-  if turn.state ~= 'ended' and ledger.spend(a.spend) then
-    turn.state, turn.attempt, turn.asked_at, turn.token = 'asked', turn.attempt + 1, now, a.lease.token
-    set('t:' .. a.id, turn)
-    call('HSET', prefix .. 'open', a.id, a.lease.token)
+  if loaded.turn.state ~= 'ended' then
+    ask(loaded.turn, a.spend, a.lease.token)
   end
   return loaded
 end
