@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,20 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+@contextlib.contextmanager
+def without(name: str) -> Iterator[None]:
+    """Have what is imported here do without an optional package of its own, which nothing that we use needs."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # how Python spells: not to be had
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@without("cryptography")  # Telegram's passports, tokens signed with other keys than ours: 8 MB
 def load_platform(name: PlatformName, settings: Settings) -> Platform:
     """Import and make a platform: a process without Discord bots never loads discord.py."""
     match name:
