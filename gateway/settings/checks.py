@@ -83,7 +83,11 @@ def _public_address(root: Node, bot: Node, report: Report) -> None:
     url = base.text if base else None
     if images and images.text == "signed_url" and not url:
         report.problem(images.at, images.path, "signed_url needs server.public.base_url")
-    if mode and mode.text == "webhook" and not (url or "").startswith("https://"):
+    api = root.get("platforms.telegram.api_url")
+    schemes = ("https://", "http://") if api and (api.text or "").startswith("http://") else ("https://",)
+    if (
+        mode and mode.text == "webhook" and not (url or "").startswith(schemes)
+    ):  # a server of one's own takes http
         report.problem(mode.at, mode.path, "webhook needs an https server.public.base_url")
 
 

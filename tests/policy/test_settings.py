@@ -80,6 +80,14 @@ def test_the_smallest_bot_has_all_defaults(tmp_path: Path) -> None:
     assert loaded.files == (tmp_path / "gateway.yaml",)
 
 
+def test_a_telegram_server_of_ones_own_may_call_a_webhook_without_tls(tmp_path: Path) -> None:
+    local = "server: {public: {base_url: 'http://localhost:8080'}}\n"
+    own = "platforms: {telegram: {api_url: 'http://127.0.0.1:8081'}}\n"
+    loaded = read(tmp_path, f"{ONE}    telegram: {{token: '1:x', mode: webhook}}\n{local}{own}")
+
+    assert bot(loaded).telegram.mode == "webhook"
+
+
 def test_numbers_as_names_and_ids_are_read_as_they_are_written(tmp_path: Path) -> None:
     loaded = read(
         tmp_path,
