@@ -41,7 +41,7 @@ from gateway.telemetry import Mask
 from gateway.web import openapi
 from gateway.web.admin import admin_routes
 from gateway.web.control import control_routes
-from gateway.web.operate import message_routes
+from gateway.web.operate import message_routes, trace_route
 from gateway.web.page import page_routes
 from gateway.web.sensay import sensay_routes
 from gateway.web.server import Listener, guarded
@@ -234,7 +234,12 @@ class Gateway:
             draining=lambda: self._acceptor.closed,
             clock=self._clock,
         )
-        self._observers += [self._board.metrics, self._board.last_seen, self._board.recent]
+        self._observers += [
+            self._board.metrics,
+            self._board.last_seen,
+            self._board.recent,
+            self._board.decisions,
+        ]
         self.control = Control(
             current=self.current,
             reread=reread,
@@ -359,16 +364,21 @@ class Gateway:
 
     def _message_routes(self) -> list[Any]:
         letters = Letters(self.journal, self.fleet.live, self._observe)
-        return message_routes(
-            letters=lambda page: self.journal.dead_letters(
-                bot=page.bot, before=page.cursor, limit=page.limit
+        return [
+            *message_routes(
+                letters=lambda page: self.journal.dead_letters(
+                    bot=page.bot, before=page.cursor, limit=page.limit
+                ),
+                letter=self.journal.dead_letter,
+                retry=letters.retry,
+                drop=letters.drop,
+                trace=self.journal.message,
+                backup=self.journal.backup,
             ),
-            letter=self.journal.dead_letter,
-            retry=letters.retry,
-            drop=letters.drop,
-            trace=self.journal.message,
-            backup=self.journal.backup,
-        )
+            trace_route(
+                trace=self.journal.message, decision=self._board.decisions.get, find=self.journal.find
+            ),
+        ]
 
     @property
     def public_url(self) -> str | None:

@@ -13,6 +13,7 @@ from gateway.ports import Clock, Journal
 from gateway.settings.models import Bot, Settings
 from gateway.settings.plan import PLATFORMS
 from gateway.telemetry import Metrics
+from gateway.web.decisions import Decisions
 from gateway.web.recent import Recent
 from gateway.web.status import LastSeen, bot_document, moment, quota_document
 
@@ -35,6 +36,7 @@ class Board:
         clock: Clock,
     ) -> None:
         self.metrics, self.last_seen, self.recent = Metrics(), LastSeen(), Recent()
+        self.decisions = Decisions()
         self._current, self._journal, self._fleet = current, journal, fleet
         self._dispatchers, self._listening, self._clock = dispatchers, listening, clock
         self._paused, self._draining = paused, draining

@@ -458,6 +458,8 @@ class Life(Value, frozen=True):
     parts: tuple[PartLife, ...] = ()
     quota_wait: float | None = None
     upstream: float | None = None
+    addressed: Addressed | Literal["no"] | None = None
+    """How the bot was spoken to; None once the text is gone."""
 
 
 class DeadLetter(Value, frozen=True):

@@ -559,6 +559,38 @@ class Platform(Protocol):
     async def close(self) -> None: ...
 
 
+class Finding(Value, frozen=True):
+    """What was seen when somebody looked whether a configuration works. No secrets, no texts of people.
+
+    `error`: it does not work; `warning`: it works, and hardly as meant. `path` is the key that it is about, below the
+    section that was looked at; `remedy` says what to do, in words.
+    """
+
+    severity: Literal["ok", "warning", "error"]
+    what: str
+    remedy: str | None = None
+    path: str = ""
+
+
+class Probed(Value, frozen=True):
+    """What a look at a service found. `ahead`: by how many seconds its clock is before ours, where it tells."""
+
+    findings: tuple[Finding, ...] = ()
+    ahead: float | None = None
+
+
+@runtime_checkable
+class Probes(Protocol):
+    """A platform that can look whether a bot's section works there."""
+
+    async def probe(self, bot: str, section: Any, clock: Clock) -> Probed:
+        """Ask, and change nothing there: no poll, no registration, no message. A few requests, cancelled at will.
+
+        What is wrong is a finding; whatever is raised is taken for one that nobody has words for.
+        """
+        ...
+
+
 # --- Sensay ---
 
 Left: TypeAlias = Callable[[], None]
@@ -612,6 +644,9 @@ class MessageReceived(Value, frozen=True, tag="message.received"):
     outcome: Literal["accepted", "duplicate", "ignored", "denied", "quarantined"]
     conversation: str | None = None
     message: str | None = None
+    why: str | None = None
+    """What decided whether it is answered, in the words of the configuration."""
+    at: float = 0.0
 
 
 class TurnEnded(Value, frozen=True, tag="turn.completed"):

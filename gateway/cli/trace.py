@@ -15,8 +15,12 @@ from gateway.cli.options import json_option
 @json_option
 @admin_options
 def trace(admin: Admin, id_: str, as_json: bool) -> None:
-    """One message's life, by its id, its turn's, a part's, or the reference that a user was shown."""
-    life = admin.ask("GET", f"/-/traces/{quote(id_, safe='')}")
+    """One message's life: why (not) answered, its waits, its parts.
+
+    ID is the reference that a user was shown, the id of a message, a turn or a part, or a message as its platform names
+    it: BOT/discord/MESSAGE, BOT/telegram/CHAT/MESSAGE.
+    """
+    life = admin.ask("GET", f"/-/traces/{quote(id_, safe='/')}")
     click.echo(json.dumps(life, indent=2, ensure_ascii=False) if as_json else told(life))
 
 
@@ -27,6 +31,10 @@ def told(life: dict[str, Any]) -> str:
         f"{life['id']}  {life['status']}" + (f": {life['cause']}" if life["cause"] else ""),
         f"  in {where}",
     ]
+    if life["decision"]:
+        lines.append(f"  because   {life['decision']}")
+    elif life["addressed"]:
+        lines.append(f"  addressed {life['addressed']}")
     times = ((name, life[f"{name}_at"]) for name in ("accepted", "claimed", "asked", "ended"))
     lines += [f"  {name:<9} {at}" for name, at in times if at]
     waits = {"queue": life["queue_wait"], "quota": life["quota_wait"], "Sensay": life["upstream"]}

@@ -39,6 +39,7 @@ def _resolve(tx: Tx, id_: str) -> str | None:
 def _life(tx: Tx, row: Row) -> Life:
     (id_, organization, bot, platform, chat, state, outcome, accepted_at, turn, sender, body) = row[:11]
     claimed_at, turn_state, asked_at, ended_at, attempts, cause, request_id, quota_wait, upstream = row[11:]
+    said = None if body is None else decode(body, Said)
     return Life(
         id=id_,
         organization=organization,
@@ -47,7 +48,8 @@ def _life(tx: Tx, row: Row) -> Life:
         accepted_at=accepted_at,
         turn=turn,
         sender=sender,
-        text=None if body is None else decode(body, Said).text,
+        text=None if said is None else said.text,
+        addressed=None if said is None else said.addressed or "no",
         claimed_at=claimed_at,
         asked_at=asked_at,
         ended_at=ended_at,

@@ -96,21 +96,23 @@ class Acceptor:
             raise Transient("too many messages wait", retry_after=5.0)
         if any(isinstance(arrival, Said) and arrival.answer_with == "greeting" for arrival in arrivals):
             await self._warm(bot)
-        intakes = [self._intake(channel, bot, writable(arrival)) for arrival in arrivals]
-        outcomes = await self._journal.accept(intakes)
-        for intake, accepted in zip(intakes, outcomes, strict=True):
-            self._tell(channel, intake, accepted)
+        judged = [self._intake(channel, bot, writable(arrival)) for arrival in arrivals]
+        outcomes = await self._journal.accept([intake for intake, _ in judged])
+        for (intake, why), accepted in zip(judged, outcomes, strict=True):
+            self._tell(channel, intake, accepted, why)
             await self._obey(bot, intake, accepted)
         return outcomes
 
-    def _intake(self, channel: Channel, bot: Bot, arrival: Arrival) -> Intake:
+    def _intake(self, channel: Channel, bot: Bot, arrival: Arrival) -> tuple[Intake, str | None]:
+        """The arrival as policy has judged it, and why."""
         intake = Intake(id=new_id(bot.organization), organization=bot.organization, arrival=arrival)
         if not isinstance(arrival, Said):
-            return intake
+            return intake, None
         if (given := self._order(bot, arrival)) is not None:
             addressed = arrival.addressed or "command"
             arrival = replace(arrival, addressed=addressed, answer_with=SAYS[given.verb])
-        verdict = judge(arrival, self._rules_for(channel, bot), self._clock.now())
+        judgement = judge(arrival, self._rules_for(channel, bot), self._clock.now())
+        verdict = judgement.verdict
         if verdict == "record":
             arrival = replace(arrival, kind="record")
         user = bot.limits.user
@@ -120,7 +122,8 @@ class Acceptor:
             user_limit=(user.count, user.seconds) if user else None,
         )
         endings = self._endings(channel, verdict, arrival, intake.id)
-        return replace(intake, arrival=arrival, verdict=verdict, bounds=bounds, endings=endings)
+        judged = replace(intake, arrival=arrival, verdict=verdict, bounds=bounds, endings=endings)
+        return judged, judgement.why
 
     def _order(self, bot: Bot, said: Said) -> Order | None:
         return order(said, frozenset(bot.access.admins)) if self._hand_over else None
@@ -167,7 +170,7 @@ class Acceptor:
             self._rules[channel] = rules(bot, channel.platform)
         return self._rules[channel]
 
-    def _tell(self, channel: Channel, intake: Intake, accepted: Accepted) -> None:
+    def _tell(self, channel: Channel, intake: Intake, accepted: Accepted, why: str | None) -> None:
         arrival = intake.arrival
         key = None if isinstance(arrival, Unreadable) else getattr(arrival, "key", None)
         self._observer(
@@ -178,6 +181,8 @@ class Acceptor:
                 outcome=_HEARD.get(accepted.outcome, "accepted"),
                 conversation=str(key) if key else None,
                 message=accepted.id,
+                why=why,
+                at=self._clock.now(),
             )
         )
         if isinstance(arrival, Unreadable):

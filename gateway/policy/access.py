@@ -52,28 +52,62 @@ class Rules:
     max_age: float = 3600.0
 
 
-def judge(said: Said, rules: Rules, now: float) -> Verdict:
+@dataclass(frozen=True)
+class Judgement:
+    """`why` is for the operator, in the words of the configuration."""
+
+    verdict: Verdict
+    why: str
+
+
+def judge(said: Said, rules: Rules, now: float) -> Judgement:
     """Decide what becomes of a message. Deny wins; bots are never heard, so that no two of them talk for ever."""
-    if said.sender.is_bot:
-        return "ignore"
     meant = said.place.direct or _addressed(said, rules)
-    if not _allowed(said, rules):
-        return "deny" if meant else "ignore"
+    if said.sender.is_bot:
+        return Judgement("ignore", "written by a bot")
+    if (refused := _refused(said, rules)) is not None:
+        return Judgement("deny", refused) if meant else Judgement("ignore", f"not addressed, and {refused}")
     if not said.place.direct and rules.groups == "off":
-        return "ignore"
+        return Judgement("ignore", "groups.mode is off")
     if not meant:
-        return "record" if rules.groups == "listen" and not said.answer_with else "ignore"
+        kept = rules.groups == "listen" and not said.answer_with
+        why = f"not addressed to the bot, and groups.mode is {rules.groups}"
+        return Judgement("record", why) if kept else Judgement("ignore", why)
+    return _answered(said, rules, now)
+
+
+def _answered(said: Said, rules: Rules, now: float) -> Judgement:
+    """What becomes of a message that is for the bot."""
     if said.answer_with is not None:
-        return "answer"
-    return "record" if now - said.sent_at > rules.max_age else "ask"
+        return Judgement("answer", f"answered with texts.{said.answer_with}")
+    if now - said.sent_at > rules.max_age:
+        return Judgement("record", "older than max_age")
+    return Judgement("ask", _trigger(said))
 
 
-def _allowed(said: Said, rules: Rules) -> bool:
+def _trigger(said: Said) -> str:
+    """What made it a question."""
+    if said.place.direct:
+        return "said in a direct chat"
+    how = {
+        "mention": "a mention",
+        "reply": "a reply",
+        "reply_ping": "a reply that pings",
+        "command": "a command",
+    }
+    return how.get(said.addressed or "", "groups.mode is open")
+
+
+def _refused(said: Said, rules: Rules) -> str | None:
+    """Why this sender may not talk here."""
     if rules.deny.names(said):
-        return False
+        return "on a list of access.deny"
     if not said.place.direct:
-        return rules.allow.admits(said)
-    return rules.dm == "open" or (rules.dm == "allowed" and said.sender.id in rules.allow.users)
+        return None if rules.allow.admits(said) else "not on the lists of access.allow"
+    if rules.dm == "off":
+        return "access.dm is off"
+    listed = rules.dm == "open" or said.sender.id in rules.allow.users
+    return None if listed else "access.dm is allowed, and access.allow.users does not have the sender"
 
 
 def _addressed(said: Said, rules: Rules) -> bool:

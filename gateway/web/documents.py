@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.messages import DeadLetter, Life, PartLife
+from gateway.messages import ConversationKey, DeadLetter, Life, PartLife
+from gateway.ports import MessageReceived
 from gateway.web.status import moment
 
 
@@ -23,8 +24,10 @@ def letter_document(letter: DeadLetter) -> dict[str, Any]:
     }
 
 
-def life_document(life: Life) -> dict[str, Any]:
-    """One message's life: its times, what each wait was for, and each part's way out. Durations in seconds."""
+def life_document(life: Life, decision: MessageReceived | None = None) -> dict[str, Any]:
+    """One message's life: what decided, its times, what each wait was for, and each part's way out. Durations in
+    seconds.
+    """
     return {
         "id": life.id,
         "turn": life.turn,
@@ -35,6 +38,8 @@ def life_document(life: Life) -> dict[str, Any]:
         "sender": life.sender,
         "status": life.status,
         "cause": life.cause,
+        "decision": decision.why if decision else None,
+        "addressed": life.addressed,
         "text": life.text,
         "accepted_at": moment(life.accepted_at),
         "claimed_at": moment(life.claimed_at),
@@ -47,6 +52,19 @@ def life_document(life: Life) -> dict[str, Any]:
         "request_id": life.request_id,
         "parts": [_part_document(part) for part in life.parts],
     }
+
+
+def passed_over(decision: MessageReceived) -> dict[str, Any]:
+    """A message that left nothing but the decision not to take it."""
+    key = ConversationKey.parse(decision.conversation or f"{decision.bot}/{decision.platform}/")
+    life = Life(
+        id=decision.message or "",
+        organization=decision.organization,
+        key=key,
+        status="deleted",
+        accepted_at=decision.at,
+    )
+    return {**life_document(life, decision), "status": decision.outcome}
 
 
 def _part_document(part: PartLife) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import msgspec
 from aiohttp import web
 
 from gateway.errors import GatewayError, Permanent
-from gateway.messages import DeadLetter, Life
-from gateway.web.documents import letter_document, life_document
+from gateway.messages import Channel, ConversationKey, DeadLetter, Life
+from gateway.ports import MessageReceived
+from gateway.web.documents import letter_document, life_document, passed_over
 from gateway.web.problem import problem
 
 PAGE = 100
@@ -67,10 +68,6 @@ def message_routes(
             return problem(503, str(error))
         return _answer({"ok": True}) if done else problem(404, "There is no such dead letter.")
 
-    async def show_trace(request: web.Request) -> web.Response:
-        life = await trace(request.match_info["id"])
-        return problem(404, "Nothing is known of this id.") if life is None else _answer(life_document(life))
-
     async def save(request: web.Request) -> web.StreamResponse:
         try:
             async with backup() as copy:
@@ -82,9 +79,37 @@ def message_routes(
         web.get("/-/dead-letters", list_letters),
         web.get("/-/dead-letters/{id}", show),
         web.post("/-/dead-letters/{id}/{verb:retry|drop}", act),
-        web.get("/-/traces/{id}", show_trace),
         web.post("/-/journal/backup", save),
     ]
+
+
+def trace_route(
+    *,
+    trace: Callable[[str], Awaitable[Life | None]],
+    decision: Callable[[str], MessageReceived | None],
+    find: Callable[[Channel, str], Awaitable[str | None]],
+) -> web.RouteDef:
+    """`decision` is what was decided of a message lately; `find` knows messages by their platforms' ids."""
+
+    async def show(request: web.Request) -> web.Response:
+        wanted = await _found(request.match_info["id"], find)
+        life = await trace(wanted)
+        known = decision(wanted if life is None else life.id)
+        if life is not None:
+            return _answer(life_document(life, known))
+        return problem(404, "Nothing is known of this id.") if known is None else _answer(passed_over(known))
+
+    return web.get("/-/traces/{id:.+}", show)
+
+
+async def _found(wanted: str, find: Callable[[Channel, str], Awaitable[str | None]]) -> str:
+    """The id of a message that is named as its platform names it: `bot/platform/id`, on Telegram `…/chat/id`."""
+    try:
+        key = ConversationKey.parse(wanted)
+    except (ValueError, msgspec.ValidationError):
+        return wanted
+    name = f"message:{key.chat.replace('/', ':')}"
+    return await find(Channel(bot=key.bot, platform=key.platform), name) or wanted
 
 
 def _page(request: web.Request) -> Page:

@@ -4,9 +4,14 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.messages import Address, ConversationKey, Place, Said, Sender
-from gateway.policy.access import People, Rules, judge
+from gateway.policy import access
+from gateway.policy.access import People, Rules, Verdict
 
 NOW = 1_700_000_000.0
+
+
+def judge(message: Said, rules: Rules, now: float) -> Verdict:
+    return access.judge(message, rules, now).verdict
 
 
 def said(*, direct: bool = True, **more) -> Said:
@@ -107,3 +112,33 @@ def test_a_denied_message_that_was_not_meant_for_the_bot_is_ignored():
     rules = Rules(deny=People(users=frozenset({"u1"})))
 
     assert judge(said(direct=False), rules, NOW) == "ignore"
+
+
+@pytest.mark.parametrize(
+    ("message", "rules", "why"),
+    [
+        (said(), Rules(), "said in a direct chat"),
+        (said(direct=False, addressed="mention"), Rules(), "a mention"),
+        (said(direct=False), Rules(groups="open"), "groups.mode is open"),
+        (said(direct=False), Rules(), "not addressed to the bot, and groups.mode is mention"),
+        (said(direct=False), Rules(groups="listen"), "not addressed to the bot, and groups.mode is listen"),
+        (said(direct=False, addressed="mention"), Rules(groups="off"), "groups.mode is off"),
+        (said(sender=Sender(id="u2", is_bot=True)), Rules(), "written by a bot"),
+        (said(), Rules(deny=People(users=frozenset({"u1"}))), "on a list of access.deny"),
+        (said(), Rules(dm="off"), "access.dm is off"),
+        (
+            said(),
+            Rules(dm="allowed"),
+            "access.dm is allowed, and access.allow.users does not have the sender",
+        ),
+        (
+            said(direct=False),
+            Rules(allow=People(users=frozenset({"u9"}))),
+            "not addressed, and not on the lists of access.allow",
+        ),
+        (said(sent_at=NOW - 3601), Rules(max_age=3600), "older than max_age"),
+        (said(answer_with="greeting"), Rules(), "answered with texts.greeting"),
+    ],
+)
+def test_the_reason_is_told_in_the_words_of_the_configuration(message: Said, rules: Rules, why: str):
+    assert access.judge(message, rules, NOW).why == why

@@ -43,6 +43,7 @@ class LifeRows(Row, kw_only=True):
 
     def restored(self, organization: str) -> Life:
         row, turn = self.message, self.turn
+        said = None if self.body is None else self.body.restored()
         return Life(
             id=row.id,
             organization=organization,
@@ -51,7 +52,8 @@ class LifeRows(Row, kw_only=True):
             accepted_at=row.accepted_at,
             turn=row.turn,
             sender=row.sender,
-            text=None if self.body is None else self.body.restored().text,
+            text=None if said is None else said.text,
+            addressed=None if said is None else said.addressed or "no",
             ended_at=row.ended_at,
             cause=(turn and turn.cause) or row.cause,
             parts=tuple(part.restored() for part in self.parts),
