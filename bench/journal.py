@@ -1,7 +1,8 @@
-"""Turns per second through the SQLite journal: append, finish, deliver; alone and with 64 at once, on slow disks too.
+"""Turns per second through the journal: append, finish, deliver; alone and with 64 at once, on slow disks too.
 
-`make bench-journal`. Each figure comes from a process of its own. A turn here is what a message costs the journal:
-accepted, claimed, asked, finished with one part, the part claimed and delivered: six transactions.
+`make bench-journal`. SQLite and a Valkey server (`appendfsync always`) side by side. Each figure comes from a process
+of its own; on Valkey the CPU is the client's. A turn here is what a message costs the journal: accepted, claimed and
+asked, finished with one part, the part claimed and delivered: five transactions.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
 
@@ -20,14 +22,17 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from gateway.app import SystemClock  # noqa: E402 - found through the line above
-from gateway.journal.sqlite import SqliteJournal  # noqa: E402
+from gateway.journal import open_journal  # noqa: E402
 from gateway.messages import Channel, Ending, Part, Receipt  # noqa: E402
 from gateway.ports import Journal, Lease  # noqa: E402
 from tests.contracts.journal_kit import intake, said, spend  # noqa: E402
 from tests.disk import environment, shim  # noqa: E402
+from tests.valkey import Server  # noqa: E402
 
-SECONDS = 5.0
-CASES = [(concurrency, extra) for extra in (0, 2000) for concurrency in (1, 64)]
+SECONDS = float(os.environ.get("BENCH_SECONDS", "5"))
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+KINDS = ("SQLite", "Valkey")
+CASES = [(kind, concurrency, extra) for extra in (0, 2000) for concurrency in (1, 64) for kind in KINDS]
 CHANNEL = Channel(bot="shop", platform="telegram")
 TEXT = "How long does it take until a parcel arrives abroad? " * 3
 
@@ -60,16 +65,15 @@ async def person(
         number += 1
         id_, turn, began = f"m-{name}-{number}", f"t-{name}-{number}", time.perf_counter()
         await journal.accept([intake(id_, said(TEXT, f"c{name}", id_=id_, dedupe=(id_,)))])
-        await journal.claim(turn, [id_], turns)
-        await journal.asked(turn, turns, spend(turn))
+        await journal.claim(turn, [id_], turns, spend(turn))
         courier.done[turn] = done = asyncio.Event()
         await journal.finish(turn, turns, Ending(outcome="answered", parts=(Part(text=TEXT),)))
         await done.wait()
         took.append(time.perf_counter() - began)
 
 
-async def measure(folder: Path, concurrency: int) -> dict[str, float]:
-    journal = SqliteJournal(folder / "gateway.db", SystemClock())
+async def measure(url: str, concurrency: int) -> dict[str, float]:
+    journal = open_journal(url, SystemClock())
     await journal.open()
     took: list[float] = []
     async with journal.hold("dispatcher/acme") as turns, journal.hold(f"channel/{CHANNEL}") as lease:
@@ -90,28 +94,34 @@ async def measure(folder: Path, concurrency: int) -> dict[str, float]:
     }
 
 
-def in_a_process(concurrency: int, extra: int, library: Path | None) -> dict[str, float]:
+def in_a_process(kind: str, concurrency: int, extra: int, library: Path | None) -> dict[str, float]:
     surroundings = environment(library, DISK_FSYNC_US=extra) if extra and library else dict(os.environ)
-    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder:
-        command = [sys.executable, __file__, str(concurrency), folder]
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_FOLDER")) as folder, ExitStack() as stack:
+        url = f"sqlite:///{folder}/gateway.db"
+        if kind == "Valkey":
+            server = Server(Path(folder), *DURABLE, environment=surroundings)
+            url = stack.enter_context(server).url
+        command = [sys.executable, __file__, str(concurrency), url]
         done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=True)
         return json.loads(done.stdout)
 
 
 def main() -> None:
     if len(sys.argv) > 1:
-        print(json.dumps(asyncio.run(measure(Path(sys.argv[2]), int(sys.argv[1])))))
+        print(json.dumps(asyncio.run(measure(sys.argv[2], int(sys.argv[1])))))
         return
     with tempfile.TemporaryDirectory() as folder:
         library = shim(Path(folder))
-        print("| at once | fsync | turns/s | p50 | p99 | CPU a turn |\n|---|---|---|---|---|---|")
-        for concurrency, extra in CASES:
+        print(
+            "| journal | at once | fsync | turns/s | p50 | p99 | CPU a turn |\n|---|---|---|---|---|---|---|"
+        )
+        for kind, concurrency, extra in CASES:
             if extra and library is None:
                 continue
-            seen = in_a_process(concurrency, extra, library)
+            seen = in_a_process(kind, concurrency, extra, library)
             disk = f"+{extra / 1000:g} ms" if extra else "as it is"
             print(
-                f"| {concurrency} | {disk} | {seen['turns_per_second']:,.0f} | {seen['p50_ms']} ms"
+                f"| {kind} | {concurrency} | {disk} | {seen['turns_per_second']:,.0f} | {seen['p50_ms']} ms"
                 f" | {seen['p99_ms']} ms | {seen['cpu_ms_per_turn']} ms |",
                 flush=True,
             )

@@ -31,9 +31,16 @@ def free_port() -> int:
 class Server:
     """One server in a folder of its own; `options` as on its command line. A Sentinel finds its file there."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None, sentinel: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        port: int | None = None,
+        sentinel: bool = False,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.folder, self.port = folder, port or free_port()
-        self.options, self.sentinel = options, sentinel
+        self.options, self.sentinel, self.environment = options, sentinel, environment
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,7 +58,7 @@ class Server:
         command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += [*self.options] if self.sentinel else ["--save", "", *self.options]
         self.process = subprocess.Popen(
-            command, stdout=(self.folder / "log").open("ab"), stderr=subprocess.STDOUT
+            command, stdout=(self.folder / "log").open("ab"), stderr=subprocess.STDOUT, env=self.environment
         )
         self._wait_until_it_answers()
         return self

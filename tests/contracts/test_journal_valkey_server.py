@@ -380,3 +380,21 @@ def test_an_address_is_read(url: str, expected: Place) -> None:
 def test_an_address_that_says_too_little_is_refused_in_words(url: str) -> None:
     with pytest.raises(Misconfigured, match="not understood"):
         place(url)
+
+
+async def test_a_cancelled_call_is_cancelled_wherever_it_is(server: Server) -> None:
+    """A task that goes on after it was cancelled is waited for in vain."""
+    async with opened(server.url) as journal:
+        for rounds in range(30):
+            call = asyncio.ensure_future(_for_ever(journal))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait_for(asyncio.gather(call, return_exceptions=True), 5)
+
+            assert call.cancelled()
+
+
+async def _for_ever(journal: ValkeyJournal) -> None:
+    await journal.queue("acme")
+    await asyncio.Event().wait()

@@ -76,9 +76,17 @@ class Away(Transient):
 
 @contextmanager
 def translated(at: Place) -> Iterator[None]:
-    """Say in our words what the server or the way to it did to us."""
+    """Say in our words what the server or the way to it did to us.
+
+    And heed a cancellation: the library sends under `asyncio.wait_for`, which in Python 3.11 forgets one that comes
+    when the sending has just been done.
+    """
+    task = asyncio.current_task()
+    asked_before = task.cancelling() if task else 0
     try:
         yield
+        if task and task.cancelling() > asked_before:
+            raise asyncio.CancelledError
     except (
         refusals.AuthenticationError,
         refusals.AuthorizationError,
