@@ -17,8 +17,9 @@ from gateway.errors import InvalidArguments, Transient
 from gateway.pipeline.operating import Alone, Counter, Operating
 from gateway.policy.quota import Quota
 from gateway.ports import Clock, Journal, Observer
-from gateway.sensay.api.operation import ADMIN, Arguments, Auth, Operation
+from gateway.sensay.api.operation import ADMIN, Arguments, Auth, OnDelta, Operation
 from gateway.sensay.api.table import named
+from gateway.sensay.frames import Frames
 from gateway.sensay.models import Wire
 from gateway.sensay.requests import Answered, Requests
 from gateway.settings.models import Settings
@@ -62,26 +63,35 @@ class Operators:
         self._journal, self._clock = journal, clock
 
     async def call(
-        self, organization: str, operation: Operation[A, R], arguments: A, auth: Auth = ADMIN
+        self,
+        organization: str,
+        operation: Operation[A, R],
+        arguments: A,
+        auth: Auth = ADMIN,
+        on_delta: OnDelta | None = None,
     ) -> Answered[R]:
         """Raises KeyError for an unknown organisation, and GatewayError."""
         counter = self._counter(organization)
         if counter is None or organization not in self._current().organizations:
             raise KeyError(organization)
         request = operation.request(arguments, auth, self._current().sensay.dialect)
+        frames = Frames(on_delta) if on_delta else None
         return await Operating(organization, counter, self._journal, self._clock).run(
-            lambda left: self._requests.send(organization, request, left),
+            lambda left: self._requests.send(organization, request, left, frames),
             completion=operation.completion,
             upload=operation.upload,
             patience=PATIENCE,
         )
 
-    async def answer(self, organization: str, body: bytes) -> dict[str, Any]:
+    async def answer(self, organization: str, body: bytes, on_delta: OnDelta | None = None) -> dict[str, Any]:
         """As HTTP has it: what was asked for and what Sensay says, as JSON values. Raises as `call` does."""
         asking = _read(body)
         operation = named(asking.operation)
+        if operation.discloses and self._current().server.admin.token is None:
+            said = f"{operation.name} tells secrets, which an admin listener without a token does not"
+            raise InvalidArguments(said, remedy="set server.admin.token, or ask while no gateway runs")
         auth = Auth(asking.user.id, asking.user.type) if asking.user else ADMIN
-        answered = await self.call(organization, operation, operation.read(asking.arguments), auth)
+        answered = await self.call(organization, operation, operation.read(asking.arguments), auth, on_delta)
         return {
             "operation": operation.name,
             "result": msgspec.to_builtins(answered.value),
@@ -89,6 +99,7 @@ class Operators:
             "status": answered.status,
             "request_id": answered.request_id,
             "api_version": answered.api_version,
+            "date": answered.date,
             "seconds": round(answered.seconds, 3),
         }
 
@@ -110,8 +121,10 @@ class Direct:
     operators: Operators
     organization: str
 
-    async def __call__(self, operation: Operation[A, R], arguments: A, auth: Auth) -> Answered[R]:
-        return await self.operators.call(self.organization, operation, arguments, auth)
+    async def __call__(
+        self, operation: Operation[A, R], arguments: A, auth: Auth, on_delta: OnDelta | None = None, /
+    ) -> Answered[R]:
+        return await self.operators.call(self.organization, operation, arguments, auth, on_delta)
 
 
 @asynccontextmanager

@@ -7,20 +7,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import ClientConnectionError, ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from gateway import errors
 from gateway.errors import Ambiguous, GatewayError, Misconfigured, NoRoom, Permanent, Transient
 from gateway.journal import open_journal
 from gateway.operators import PATIENCE, alone
 from gateway.ports import Clock
-from gateway.sensay.api.operation import Arguments, Auth, Door, Operation
+from gateway.sensay.api.operation import Arguments, Auth, Door, OnDelta, Operation
 from gateway.sensay.models import Wire
 from gateway.sensay.requests import Answered
 from gateway.settings.models import Settings
 
 A = TypeVar("A", bound=Arguments)
 R = TypeVar("R", bound=Wire)
+LINES = "application/x-ndjson"
 
 
 class NoGateway(Transient):
@@ -33,16 +34,18 @@ class Remote:
     def __init__(self, session: ClientSession, url: str, organization: str) -> None:
         self._session, self._url = session, f"{url.rstrip('/')}/-/sensay/{organization}"
 
-    async def __call__(self, operation: Operation[A, R], arguments: A, auth: Auth) -> Answered[R]:
+    async def __call__(
+        self, operation: Operation[A, R], arguments: A, auth: Auth, on_delta: OnDelta | None = None, /
+    ) -> Answered[R]:
         body: dict[str, Any] = {"operation": operation.name, "arguments": _given(arguments)}
         if auth.id is not None:
             body["user"] = {"id": auth.id, "type": auth.type}
-        status, document = await self._post(msgspec.json.encode(body), operation)
+        status, document = await self._post(msgspec.json.encode(body), operation, on_delta)
         if status != 200:
             raise _error(status, document)
         value = msgspec.convert(document.pop("result"), operation.reply)
         fields = ("status", "request_id", "api_version", "seconds", "asked")
-        return Answered(value, **{name: document[name] for name in fields})
+        return Answered(value, date=document.get("date"), **{name: document[name] for name in fields})
 
     async def reachable(self) -> bool:
         """Whether a gateway is there at all."""
@@ -52,10 +55,14 @@ class Remote:
         except (ClientError, TimeoutError, OSError):
             return False
 
-    async def _post(self, body: bytes, operation: Operation[Any, Any]) -> tuple[int, dict[str, Any]]:
-        headers = {"Content-Type": "application/json"}
+    async def _post(
+        self, body: bytes, operation: Operation[Any, Any], on_delta: OnDelta | None
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"Content-Type": "application/json", "Accept": LINES if on_delta else "application/json"}
         try:
             async with self._session.post(self._url, data=body, headers=headers) as response:
+                if on_delta is not None and response.content_type == LINES:
+                    return await _in_lines(response, on_delta)
                 return response.status, await response.json(content_type=None)
         except ClientConnectionError as error:
             said = f"no gateway answers at {self._url}: {error}"
@@ -63,6 +70,17 @@ class Remote:
         except (ClientError, TimeoutError, ValueError) as error:
             said = f"the gateway's answer to {operation.name} was lost: {type(error).__name__}"
             raise (Transient if operation.repeatable else Ambiguous)(said) from error
+
+
+async def _in_lines(response: ClientResponse, on_delta: OnDelta) -> tuple[int, dict[str, Any]]:
+    """Pieces, and at last what there would have been without. Raises ValueError when that does not come."""
+    rest = b""
+    async for chunk in response.content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            on_delta(msgspec.json.decode(line)["delta"])
+    last = msgspec.json.decode(rest)
+    return last["status"], last["body"]
 
 
 def _given(arguments: Arguments) -> dict[str, Any]:

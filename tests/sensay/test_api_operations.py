@@ -13,6 +13,7 @@ from gateway.errors import InvalidArguments
 from gateway.sandbox.sensay import SUPPORT, SensaySandbox
 from gateway.sensay.api import ADMIN, OPERATIONS, Auth, as_linked
 from gateway.sensay.api.operation import camel
+from gateway.sensay.api.values import fingerprint
 from tests.sensay.api_world import (
     ADA,
     DIALECTS,
@@ -180,6 +181,7 @@ SAMPLES: dict[str, list[Sample]] = {
     ],
     "training.get": [(ADMIN, lambda s: {"replica": s.replica, "entry": s.entry})],
     "training.delete": [(ADMIN, lambda s: {"replica": s.replica, "entry": s.entry})],
+    "integrations.list_telegram": [(ADMIN, lambda _: {"integration": "telegram"})],
     "integrations.create_telegram": [
         (ADMIN, lambda s: {"replica": s.replica, "token": "123:abc", "name": "nel"})
     ],
@@ -390,6 +392,38 @@ async def _raw(world: ApiWorld, name: str, auth: Auth, arguments: dict[str, Any]
     world.requests._transport.fetch = listening
     await world.requests.send("acme", request, lambda: None)
     return json.loads(heard[0] or b"{}")
+
+
+async def test_a_hosted_bots_token_is_a_fingerprint_unless_it_is_asked_for():
+    async with api_world() as world:
+        there = await scene(world)
+        await world.sensay.integrations.create_telegram(there.replica, "123:abcdef", "nel")
+        replica = await world.sensay.replicas.get(there.replica)
+        told = [replica async for replica in world.sensay.integrations.list_telegram()]
+
+        assert ["123:abcdef"] == [one.telegram.telegram_token for one in told]
+        assert there.replica == told[0].uuid
+        assert fingerprint("123:abcdef") == replica.telegram_integration.telegram_token
+        assert fingerprint("123:abcdef") == fingerprint(fingerprint("123:abcdef"))
+        assert "abcdef" not in repr(told)
+        assert "abcdef" not in repr(replica)
+
+
+HISTORIES = {
+    "openapi": "/chat/history/telegram",
+    "guide": "/telegram/history",
+    "generic": "/chat/history",
+}
+
+
+@pytest.mark.parametrize("other", [*HISTORIES, None])
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_history_can_be_asked_for_as_another_dialect_spells_it(dialect: str, other: str | None):
+    async with api_world(dialect) as world:
+        await world.ask("history.list", replica=SUPPORT, channel="telegram", dialect=other)
+
+        path = f"/v1/replicas/{SUPPORT}{HISTORIES[other or dialect]}"
+        assert path == world.box.sensay.requests[-1].path
 
 
 async def test_three_ways_to_say_who_asks():

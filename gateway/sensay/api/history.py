@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from msgspec import field
@@ -11,6 +12,7 @@ from gateway.errors import InvalidArguments
 from gateway.sensay.api.chat import Content, DiscordData, TelegramData
 from gateway.sensay.api.operation import (
     ADMIN,
+    ALL,
     Arguments,
     Auth,
     Channel,
@@ -20,6 +22,7 @@ from gateway.sensay.api.operation import (
     Spelling,
 )
 from gateway.sensay.api.values import Done, Said, Thing
+from gateway.sensay.identity import DialectName
 
 _REPLICA = "/v1/replicas/{replica}"
 _HISTORY = f"{_REPLICA}/chat/history"
@@ -58,8 +61,11 @@ class History(Said, frozen=True):
 
 
 class Reading(Arguments, frozen=True):
+    """`dialect`: spelt as another one has it, to see which of them is served."""
+
     replica: Id
     channel: Channel | None = None
+    dialect: DialectName | None = None
 
 
 class Saved(Arguments, frozen=True):
@@ -70,13 +76,12 @@ class Saved(Arguments, frozen=True):
     discord_data: DiscordData | None = None
 
 
-def _path(reading: Reading) -> str:
-    return _HISTORY if reading.channel is None else f"{_HISTORY}/{reading.channel}"
-
-
-def _guide_path(reading: Reading) -> str:
-    """The guide has no history of the web alone."""
-    return _HISTORY if reading.channel in (None, "web") else f"{_REPLICA}/{reading.channel}/history"
+def _path(own: DialectName, reading: Reading) -> str:
+    """The guide has no history of the web alone, the generic dialect only one for all."""
+    dialect, channel = reading.dialect or own, reading.channel
+    if channel is None or dialect == "generic" or (dialect == "guide" and channel == "web"):
+        return _HISTORY
+    return f"{_HISTORY}/{channel}" if dialect == "openapi" else f"{_REPLICA}/{channel}/history"
 
 
 def _no_fields(_: Arguments) -> Mapping[str, Any]:
@@ -101,11 +106,7 @@ LIST = Operation(
     "What was said, on one channel or on all",
     Reading,
     History,
-    {
-        "openapi": Spelling("GET", _path, _no_fields),
-        "generic": Spelling("GET", _HISTORY, _no_fields),
-        "guide": Spelling("GET", _guide_path, _no_fields),
-    },
+    {dialect: Spelling("GET", partial(_path, dialect), _no_fields) for dialect in ALL},
     repeatable=True,
 )
 SAVE = Operation(

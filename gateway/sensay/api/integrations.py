@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, field
 
+from gateway.sensay.api import replicas
 from gateway.sensay.api.operation import ADMIN, Auth, Door, Id, OfReplica, Operation, Spelling
-from gateway.sensay.api.values import Said
+from gateway.sensay.api.paging import by_number
+from gateway.sensay.api.replicas import LARGEST_PAGE, Listing
+from gateway.sensay.api.values import Page, Said, Thing
 
 _REPLICA = "/v1/replicas/{replica}"
 _INTEGRATIONS = f"{_REPLICA}/integrations"
@@ -22,6 +25,23 @@ class Integration(Said, frozen=True):
 
     id: int | str | None = None
     message: str | None = None
+
+
+class Telegram(Thing, frozen=True, rename=None):
+    """With the bot's token in plain."""
+
+    service_name: str | None = None
+    telegram_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Telegram(service_name={self.service_name!r}, telegram_token='***')"
+
+
+class Integrated(Thing, frozen=True):
+    """A replica whose Telegram bot Sensay runs."""
+
+    uuid: str
+    telegram: Telegram | None = field(default=None, name="telegram_integration")
 
 
 class TelegramBot(OfReplica, frozen=True):
@@ -49,6 +69,15 @@ def _discord(bot: DiscordBot) -> Mapping[str, Any]:
     return {"discordToken": bot.token}
 
 
+LIST_TELEGRAM: Operation[Listing, Page[Integrated]] = Operation(
+    "integrations.list_telegram",
+    "Telegram bots that Sensay runs, with their tokens",
+    Listing,
+    Page[Integrated],
+    replicas.LIST.spellings,
+    repeatable=True,
+    discloses=True,
+)
 CREATE_TELEGRAM = Operation(
     "integrations.create_telegram",
     "Let Sensay run a Telegram bot",
@@ -80,7 +109,12 @@ CREATE_DISCORD = Operation(
     {"openapi": Spelling("POST", f"{_INTEGRATIONS}/discord", _discord)},
     instead=_HIDDEN,
 )
-OPERATIONS: tuple[Operation[Any, Any], ...] = (CREATE_TELEGRAM, DELETE_TELEGRAM, CREATE_DISCORD)
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    LIST_TELEGRAM,
+    CREATE_TELEGRAM,
+    DELETE_TELEGRAM,
+    CREATE_DISCORD,
+)
 
 
 class Integrations:
@@ -88,6 +122,15 @@ class Integrations:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+
+    def list_telegram(self, auth: Auth = ADMIN) -> AsyncIterator[Integrated]:
+        """All of them, each once. Whoever asks holds secrets."""
+
+        async def fetch(page: int, spelling: int) -> Page[Integrated]:
+            listing = Listing(page=page, page_size=LARGEST_PAGE, spelling=spelling, integration="telegram")
+            return (await self._door(LIST_TELEGRAM, listing, auth)).value
+
+        return by_number(fetch, LARGEST_PAGE, lambda replica: replica.uuid, spellings=2)
 
     async def create_telegram(self, replica: str, token: str, name: str, auth: Auth = ADMIN) -> Integration:
         arguments = CREATE_TELEGRAM.read({"replica": replica, "token": token, "name": name})

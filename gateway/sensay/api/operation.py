@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -21,6 +21,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=200)]
 Channel = Literal["telegram", "discord", "embed", "web"]
 Authority = Literal["admin", "user", "either", "none"]
 ALL: tuple[DialectName, ...] = ("openapi", "guide", "generic")
+OnDelta: TypeAlias = Callable[[str], None]
 _ACRONYMS = {"id": "ID", "uuid": "UUID", "url": "URL"}
 _PLACE = re.compile(r"\{(\w+)\}")
 _HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
@@ -111,7 +112,8 @@ class Spelling(Generic[A]):
 class Operation(Generic[A, R]):
     """`completion` and `upload` tell which hours it counts in, besides the minute. `auth`: for whom it may be asked.
 
-    `instead` says what to do where a dialect does not have it. `remedies` are its own, by status.
+    `discloses`: its answer holds secrets of others than Sensay. `instead` says what to do where a dialect does not have
+    it. `remedies` are its own, by status.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Operation(Generic[A, R]):
     completion: bool = False
     upload: bool = False
     repeatable: bool = False
+    discloses: bool = False
     instead: str = "use another sensay.dialect"
     remedies: Mapping[int, str] = field(default_factory=dict)
 
@@ -190,6 +193,11 @@ def published(
 class Door(Protocol):
     """How an operation gets to Sensay: under the quota of the organisation, as its lowest class."""
 
-    async def __call__(self, operation: Operation[A, R], arguments: A, auth: Auth) -> Answered[R]:
-        """Raises InvalidArguments, NoRoom (nothing was sent; when there will be), and what became of the request."""
+    async def __call__(
+        self, operation: Operation[A, R], arguments: A, auth: Auth, on_delta: OnDelta | None = None, /
+    ) -> Answered[R]:
+        """Raises InvalidArguments, NoRoom (nothing was sent; when there will be), and what became of the request.
+
+        With `on_delta` the answer is asked for as a stream, and its pieces go there while it is written.
+        """
         ...

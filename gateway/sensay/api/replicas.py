@@ -24,10 +24,10 @@ from gateway.sensay.api.operation import (
     spelt,
 )
 from gateway.sensay.api.paging import by_number
-from gateway.sensay.api.values import Done, Page, Said, Thing
+from gateway.sensay.api.values import Done, Hosted, Page, Said, Thing
 from gateway.sensay.identity import DialectName
 
-PAGE_SIZE = 24
+PAGE_SIZE, LARGEST_PAGE = 24, 100
 Integration = Literal["telegram", "discord"]
 _TAKEN = {409: "another replica has this slug: choose another one"}
 _PRIVATE = {403: "the replica is private: ask as its owner, or as the organisation"}
@@ -42,8 +42,8 @@ class Llm(Thing, frozen=True):
 
 
 class Replica(Said, frozen=True):
-    """Both spellings, as they came: `…_before` are deprecated upstream and the only ones in the guide. What belongs to
-    its integrations is left out: a bot's token is in it in plain.
+    """Both spellings, as they came: `…_before` are deprecated upstream and the only ones in the guide. Of a bot that
+    Sensay runs there is no token, but its fingerprint.
     """
 
     uuid: str
@@ -73,6 +73,7 @@ class Replica(Said, frozen=True):
     telegram_service_name: str | None = field(default=None, name="telegram_service_name")
     discord_service_name: str | None = field(default=None, name="discord_service_name")
     discord_is_active: bool | None = field(default=None, name="discord_is_active")
+    telegram_integration: Hosted | None = field(default=None, name="telegram_integration")
 
     @property
     def description(self) -> str | None:
@@ -118,7 +119,7 @@ class Listing(Arguments, frozen=True):
     """`spelling`: how the page is named, 0 as the dialect has it, 1 as it was before."""
 
     page: Annotated[int, Meta(ge=1)] = 1
-    page_size: Annotated[int, Meta(ge=1, le=100)] = PAGE_SIZE
+    page_size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE)] = PAGE_SIZE
     spelling: Annotated[int, Meta(ge=0, le=1)] = 0
     slug: str | None = None
     owner_id: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Generic, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from gateway.sensay.models import Wire
 
 T = TypeVar("T")
+_HASHED = "sha256:"
 
 
 class Thing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -31,3 +33,21 @@ class Done(Said, frozen=True):
     """It is done, or (status 202) will be: `message` then says so."""
 
     message: str | None = None
+
+
+class Hosted(Thing, frozen=True, rename=None):
+    """A Telegram bot that Sensay runs. Sensay tells its token in plain; from here on it is a fingerprint."""
+
+    service_name: str | None = None
+    telegram_token: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.telegram_token is not None:
+            msgspec.structs.force_setattr(self, "telegram_token", fingerprint(self.telegram_token))
+
+
+def fingerprint(token: str) -> str:
+    """Tells tokens apart without telling them; of a fingerprint it is the same again."""
+    if token.startswith(_HASHED):
+        return token
+    return _HASHED + hashlib.sha256(token.strip().encode()).hexdigest()
