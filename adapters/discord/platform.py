@@ -12,10 +12,11 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from adapters.discord import probe
 from adapters.discord.adapter import DiscordAdapter, Shared
 from adapters.discord.render import DiscordRenderer
 from gateway.messages import PlatformName
-from gateway.ports import Fleet
+from gateway.ports import Clock, Fleet, Probed
 from gateway.settings.models import DiscordServer, DiscordSettings, Settings
 
 
@@ -38,6 +39,9 @@ class DiscordPlatform:
 
     def routes(self, fleet: Fleet) -> Sequence[Any]:  # noqa: ARG002 - interactions over HTTP are not offered
         return []
+
+    async def probe(self, bot: str, section: DiscordSettings, clock: Clock) -> Probed:  # noqa: ARG002 - the contract's
+        return await probe.probe(section)
 
     async def close(self) -> None:
         await self.shared.close()

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from adapters.telegram import probe
 from adapters.telegram.adapter import Shared, TelegramAdapter
 from adapters.telegram.render import TelegramRenderer
 from adapters.telegram.routes import TelegramRoutes
 from gateway.messages import PlatformName
-from gateway.ports import Fleet
+from gateway.ports import Clock, Fleet, Probed
 from gateway.settings.models import Settings, TelegramSettings
 
 __all__ = ["Shared", "TelegramAdapter", "TelegramPlatform", "TelegramRenderer", "platform"]
@@ -34,6 +35,9 @@ class TelegramPlatform:
 
     def routes(self, fleet: Fleet) -> Sequence[web.RouteDef]:
         return TelegramRoutes(fleet).routes()
+
+    async def probe(self, bot: str, section: TelegramSettings, clock: Clock) -> Probed:
+        return await probe.probed(self.shared.api_url, self.shared.base_url, bot, section, clock)
 
     async def close(self) -> None:
         await self.shared.request.close()

@@ -50,10 +50,12 @@ class FloodError(TelegramError):
 class AiohttpRequest(BaseRequest):
     """PTB's transport on a session made at the first request and shared by all bots, until `close`."""
 
-    __slots__ = ("_session",)
+    __slots__ = ("_session", "date")
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self.date: str | None = None
+        """What the server's clock showed at its last answer, as HTTP has it."""
 
     @property
     def read_timeout(self) -> float:
@@ -98,6 +100,7 @@ class AiohttpRequest(BaseRequest):
                 method, url, data=body, timeout=timeout, allow_redirects=False
             ) as response:
                 status, payload = response.status, await response.read()
+                self.date = response.headers.get("Date")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise NotSentError(f"No connection ({type(error).__name__})") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from adapters.webhook import probe
 from adapters.webhook.adapter import WebhookAdapter
 from adapters.webhook.render import WebhookRenderer
 from adapters.webhook.routes import Hooks
 from gateway.messages import PlatformName
-from gateway.ports import Fleet
+from gateway.ports import Clock, Fleet, Probed
 from gateway.settings import Settings
 from gateway.settings.models import WebhookSettings
 
@@ -40,6 +41,9 @@ class WebhookPlatform:
 
     def routes(self, fleet: Fleet) -> Sequence[web.RouteDef]:
         return Hooks(fleet, self._base_url, self._stopping).routes()
+
+    async def probe(self, bot: str, section: WebhookSettings, clock: Clock) -> Probed:  # noqa: ARG002 - the contract's
+        return await probe.probe(section)
 
     async def close(self) -> None:
         """Answer the callers that wait, now; nothing waits any more afterwards."""
