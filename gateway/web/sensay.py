@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import math
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -16,20 +18,42 @@ LARGEST = 8 * 2**20
 _KEPT_BACK = {"Cache-Control": "no-store"}
 
 
-def sensay_routes(answer: Callable[[str, bytes], Awaitable[dict[str, Any]]]) -> list[web.RouteDef]:
+LINES = "application/x-ndjson"
+
+
+class Answers(Protocol):
+    """What `gateway.operators.Operators` does. Raises KeyError for an unknown organisation, and GatewayError."""
+
+    def __call__(
+        self, organization: str, body: bytes, on_delta: Callable[[str], None] | None = None, /
+    ) -> Awaitable[dict[str, Any]]: ...
+
+
+def sensay_routes(answer: Answers) -> list[web.RouteDef]:
     """`POST /-/sensay/{organization}`: `{operation, arguments, user?: {id, type?}}` → `{operation, result, …}`.
 
-    `answer` raises KeyError for an unknown organisation, and GatewayError. An error is a problem with `error` (its
-    type), `remedy` and `context`: 422 for what cannot be asked, 429 with `Retry-After` when our budget (`window`) or
-    Sensay's is used up, 502 for Sensay's refusal, 503 when it was not reached, 504 when nobody knows.
+    An error is a problem with `error` (its type), `remedy` and `context`: 422 for what cannot be asked, 429 with
+    `Retry-After` when our budget (`window`) or Sensay's is used up, 502 for Sensay's refusal, 503 when it was not
+    reached, 504 when nobody knows.
+
+    With `Accept: application/x-ndjson` an answer may come as lines: `{"delta": "…"}` for each piece that Sensay
+    streams, and at last `{"status", "body"}`, which is what there would have been without.
     """
 
-    async def ask(request: web.Request) -> web.Response:
+    async def ask(request: web.Request) -> web.StreamResponse:
         body = await _read(request)
         if body is None:
             return problem(413, f"The request is larger than {LARGEST} bytes.")
+        organization = request.match_info["organization"]
+        if LINES in request.headers.get("Accept", ""):
+            return await _in_lines(request, lambda on_delta: answered(organization, body, on_delta))
+        return await answered(organization, body)
+
+    async def answered(
+        organization: str, body: bytes, on_delta: Callable[[str], None] | None = None
+    ) -> web.Response:
         try:
-            document = await answer(request.match_info["organization"], body)
+            document = await answer(organization, body, on_delta)
         except KeyError:
             return problem(404, "There is no such organization.")
         except GatewayError as error:
@@ -37,6 +61,31 @@ def sensay_routes(answer: Callable[[str, bytes], Awaitable[dict[str, Any]]]) -> 
         return web.json_response(document, headers=_KEPT_BACK)
 
     return [web.post("/-/sensay/{organization}", ask)]
+
+
+async def _in_lines(
+    request: web.Request, ask: Callable[[Callable[[str], None]], Coroutine[Any, Any, web.Response]]
+) -> web.StreamResponse:
+    """Without a single piece it is an answer like any other."""
+    pieces: asyncio.Queue[str | None] = asyncio.Queue()
+    asking = asyncio.ensure_future(ask(pieces.put_nowait))
+    asking.add_done_callback(lambda _: pieces.put_nowait(None))
+    try:
+        piece = await pieces.get()
+        if piece is None:
+            return await asking
+        response = web.StreamResponse(headers={**_KEPT_BACK, "Content-Type": LINES})
+        await response.prepare(request)
+        while piece is not None:
+            await response.write(json.dumps({"delta": piece}).encode() + b"\n")
+            piece = await pieces.get()
+        whole = await asking
+        await response.write(
+            json.dumps({"status": whole.status, "body": json.loads(whole.text or "null")}).encode()
+        )
+        return response
+    finally:
+        asking.cancel()
 
 
 async def _read(request: web.Request) -> bytes | None:

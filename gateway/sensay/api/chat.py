@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, field
 
-from gateway.errors import InvalidArguments
+from gateway.errors import InvalidArguments, Permanent
 from gateway.sensay.api.operation import (
     ADMIN,
     Arguments,
@@ -22,6 +22,7 @@ from gateway.sensay.api.values import Thing
 from gateway.sensay.models import Completion, Wire
 
 Content = Annotated[str, Meta(min_length=1, max_length=100_000)]
+NOT_ACCEPTABLE = 406
 _REPLICA = "/v1/replicas/{replica}"
 _CHAT = f"{_REPLICA}/chat/completions"
 
@@ -215,9 +216,27 @@ class Chat:
     def __init__(self, door: Door) -> None:
         self._door = door
 
-    async def complete(self, replica: str, content: str, auth: Auth = ADMIN, **fields: Any) -> str:
-        """The answer. `fields` are those of `Question`. A lost answer (Ambiguous) may be in the history."""
+    async def complete(
+        self,
+        replica: str,
+        content: str,
+        auth: Auth = ADMIN,
+        *,
+        on_delta: Callable[[str], None] | None = None,
+        **fields: Any,
+    ) -> str:
+        """The answer. `fields` are those of `Question`. A lost answer (Ambiguous) may be in the history.
+
+        With `on_delta` Sensay is asked for a stream, of which it hears each piece; one that cannot stream answers as
+        always.
+        """
         arguments = COMPLETE.read({"replica": replica, "content": content} | fields)
+        if on_delta is not None:
+            try:
+                return (await self._door(COMPLETE, arguments, auth, on_delta)).value.content or ""
+            except Permanent as error:
+                if error.context.get("status") != NOT_ACCEPTABLE:
+                    raise
         return (await self._door(COMPLETE, arguments, auth)).value.content or ""
 
     async def openai(self, replica: str, messages: Any, auth: Auth, **fields: Any) -> OpenAiCompletion:

@@ -27,7 +27,7 @@ class Sensay:
         self.chat = Chat(door)
         self.history = Histories(door)
         self.knowledge = Knowledge(door, upload, clock)
-        self.training = Training(door)
+        self.training = Training(door, upload)
         self.integrations = Integrations(door)
         self.conversations = Conversations(door)
         self.chats = Chats(door)

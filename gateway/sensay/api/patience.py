@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gateway.errors import GatewayError, NoRoom, RateLimited
 from gateway.ports import Clock
-from gateway.sensay.api.operation import Arguments, Auth, Door, Operation
+from gateway.sensay.api.operation import Arguments, Auth, Door, OnDelta, Operation
 from gateway.sensay.models import Wire
 from gateway.sensay.requests import Answered
 
@@ -48,12 +48,14 @@ class Patient:
         self._door, self._clock, self._longest = door, clock, longest
         self._waits, self._heard = waits, heard
 
-    async def __call__(self, operation: Operation[A, R], arguments: A, auth: Auth) -> Answered[R]:
+    async def __call__(
+        self, operation: Operation[A, R], arguments: A, auth: Auth, on_delta: OnDelta | None = None, /
+    ) -> Answered[R]:
         """Nothing that was refused for want of room was done, so asking again is always right."""
         until = self._clock.monotonic() + self._longest
         while True:
             try:
-                return await self._told(operation, arguments, auth)
+                return await self._told(operation, arguments, auth, on_delta)
             except (NoRoom, RateLimited) as error:
                 wait = UNTOLD if error.retry_after is None else max(1.0, error.retry_after)
                 if self._clock.monotonic() + wait > until:
@@ -61,10 +63,12 @@ class Patient:
                 self._waits(wait, error.window if isinstance(error, NoRoom) else "Sensay")
             await self._clock.sleep(wait)
 
-    async def _told(self, operation: Operation[A, R], arguments: A, auth: Auth) -> Answered[R]:
+    async def _told(
+        self, operation: Operation[A, R], arguments: A, auth: Auth, on_delta: OnDelta | None
+    ) -> Answered[R]:
         began = self._clock.monotonic()
         try:
-            answered = await self._door(operation, arguments, auth)
+            answered = await self._door(operation, arguments, auth, on_delta)
         except GatewayError as error:
             context = error.context
             self._heard(

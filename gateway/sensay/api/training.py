@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from msgspec import field
 
+from gateway.errors import GatewayError, Permanent
+from gateway.sensay.api.files import Upload, checked, put
 from gateway.sensay.api.knowledge import Entry, OfEntry, Text
 from gateway.sensay.api.operation import (
     ADMIN,
@@ -83,8 +87,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (START, UPLOAD, TEACH, GET, DELETE
 
 
 class Training:
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, door: Door, upload: Upload = put) -> None:
+        self._door, self._upload = door, upload
 
     async def add_text(self, replica: str, text: str, auth: Auth = ADMIN) -> int:
         """Both steps; the entry's id. An entry that could not be given its text is deleted again."""
@@ -96,6 +100,29 @@ class Training:
             await self._door(DELETE, OfEntry(replica=replica, entry=entry), auth)
             raise
         return entry
+
+    async def add_file(
+        self,
+        replica: str,
+        file: Path,
+        auth: Auth = ADMIN,
+        *,
+        progress: Callable[[int, int], None] = lambda _sent, _size: None,
+    ) -> int:
+        """Announced, then put where Sensay says; the entry's id. As with `Knowledge.add_file` nothing is half-done."""
+        size = checked(file)
+        begun = (await self._door(UPLOAD, NewFile(replica=replica, filename=file.name), auth)).value
+        if begun.signed_url is None:
+            raise Permanent("Sensay does not say where to put the file", operation=UPLOAD.name)
+        try:
+            await self._upload(begun.signed_url, file, size, progress)
+        except BaseException as error:
+            try:
+                await self.delete(replica, begun.knowledge_base_id, auth)
+            except GatewayError as trouble:
+                error.add_note(f"the empty entry {begun.knowledge_base_id} could not be deleted: {trouble}")
+            raise
+        return begun.knowledge_base_id
 
     async def teach(self, replica: str, entry: int, text: str, auth: Auth = ADMIN) -> None:
         await self._door(TEACH, Lesson(replica=replica, entry=entry, raw_text=text), auth)
