@@ -16,6 +16,7 @@ from gateway.cli.journal import journal
 from gateway.cli.letters import dead_letters
 from gateway.cli.run import run
 from gateway.cli.sandbox import sandbox
+from gateway.cli.sensay import sensay
 from gateway.cli.trace import trace
 
 
@@ -54,6 +55,7 @@ for verb in (
     config,
     conversations,
     journal,
+    sensay,
 ):
     cli.add_command(verb)
 

@@ -15,6 +15,7 @@ import click
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 
 from gateway.cli.options import config_option, read
+from gateway.settings.models import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 TIMEOUT = ClientTimeout(total=None, connect=10.0, sock_read=60.0)
@@ -118,7 +119,12 @@ def _found(path: Path, url: str | None, token: str | None) -> Admin:
     """What is not given comes from the configuration, which is not read when nothing is missing."""
     if url is not None and (token is not None or not path.exists()):
         return Admin(url, token)
-    admin = read(path, 1).settings.server.admin
+    return address(read(path, 1).settings, url, token)
+
+
+def address(settings: Settings, url: str | None, token: str | None) -> Admin:
+    """What is not given is the configuration's."""
+    admin = settings.server.admin
     if url is None:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(admin.host, admin.host)  # noqa: S104 - read, not bound
         url = f"http://{host}:{admin.port}"
