@@ -11,11 +11,7 @@ from gateway.app import SystemClock
 from gateway.journal.valkey import ValkeyJournal
 from gateway.ports import Journal
 from tests.clock import FakeClock
-from tests.contracts.journal_inbox import AmendmentContract, BoundsContract, InboxContract
-from tests.contracts.journal_letters import DeadLetterContract
-from tests.contracts.journal_outbox import OutboxContract
-from tests.contracts.journal_reading import LogContract, LookingContract, MemoryContract, WakeUpContract
-from tests.contracts.journal_turns import LeaseContract, SpendContract, TurnContract
+from tests.contracts.journal import JournalContract
 from tests.valkey import Server
 
 TIME = "return tonumber(redis.call('GET', 'time'))"
@@ -43,20 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-class TestValkeyJournal(
-    InboxContract,
-    BoundsContract,
-    AmendmentContract,
-    TurnContract,
-    LeaseContract,
-    SpendContract,
-    OutboxContract,
-    LogContract,
-    WakeUpContract,
-    MemoryContract,
-    LookingContract,
-    DeadLetterContract,
-):
+class TestValkeyJournal(JournalContract):
     @pytest.fixture
     def clock(self, server: Server) -> Iterator[FakeClock]:
         with server.client() as client:

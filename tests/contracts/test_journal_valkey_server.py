@@ -12,6 +12,7 @@ import pytest
 
 from gateway.app import SystemClock
 from gateway.errors import Misconfigured, Superseded, Transient
+from gateway.journal.sqlite import SqliteJournal
 from gateway.journal.valkey import ValkeyJournal
 from gateway.journal.valkey.place import Place, place
 from gateway.ports import Journal
@@ -398,3 +399,43 @@ async def test_a_cancelled_call_is_cancelled_wherever_it_is(server: Server) -> N
 async def _for_ever(journal: ValkeyJournal) -> None:
     await journal.queue("acme")
     await asyncio.Event().wait()
+
+
+async def test_a_copy_is_of_the_moment_when_it_began(server: Server, tmp_path: Path) -> None:
+    """What is answered, sent and taken while it is made is in it as it was before."""
+    async with at_work(server.url) as desk:
+        journal = desk.journal
+        await take(journal, intake("m1"), intake("m2", said(chat="c2")), intake("m3", said(chat="c3")))
+        await desk.answer("m1", "sent before")
+        [part] = await desk.outgoing()
+        await desk.sent(part)
+        await desk.claim("t2", "m2")
+        await journal.asked("t2", desk.turns, spend("s2"))
+        now = desk.journal._store.read  # type: ignore[attr-defined]
+
+        async def then_all_goes_on(tag: str, name: str, /, **more: object) -> object:
+            reply = await now(tag, name, **more)
+            if name == "now":
+                await journal.finish("t2", desk.turns, ANSWER)
+                for outgoing in await desk.outgoing():
+                    await desk.sent(outgoing)
+                await desk.answer("m3", "too late")
+                await take(journal, intake("m4", said(chat="c4", dedupe=("4",))))
+            return reply
+
+        journal._store.read = then_all_goes_on  # type: ignore[attr-defined]
+        async with journal.backup() as copied:
+            restored = tmp_path / "restored.db"
+            restored.write_bytes(copied.read_bytes())
+            again = SqliteJournal(restored, SystemClock())
+            await again.open()
+            try:
+                async with again.hold("dispatcher/acme") as lease:
+                    asked = [turn.id for turn in await again.inherit_turns(lease)]
+                lives = [await again.message(id_) for id_ in ("m1", "m2", "m3", "m4")]
+
+                assert ["answered", "asking", "queued", None] == [life and life.status for life in lives]
+                assert (["t2"], ["m3"]) == (asked, await waiting(again))
+                assert ["accepted"] == await take(again, intake("m4", said(chat="c4", dedupe=("4",))))
+            finally:
+                await again.close()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from gateway.errors import GatewayError, Transient
+from gateway.errors import GatewayError
 from gateway.journal.topics import Topics
 from gateway.journal.valkey import (
     conversations,
+    copying,
     inbox,
     ledger,
     letters,
@@ -222,8 +223,13 @@ class ValkeyJournal:
     async def purge(self, retention: Retention) -> int:
         return await upkeep.purge(self._store, self._homes, retention)
 
-    def backup(self) -> AbstractAsyncContextManager[Path]:
-        raise Transient("a journal on a server is copied there")
+    @asynccontextmanager
+    async def backup(self) -> AsyncIterator[Path]:
+        copy = await copying.copy(self._store, self._homes)
+        try:
+            yield copy
+        finally:
+            copy.unlink(missing_ok=True)
 
     async def writable(self) -> bool:
         try:

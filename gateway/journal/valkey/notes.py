@@ -19,7 +19,8 @@ async def recall(store: Store, scope: str, key: str) -> bytes | None:
 
 
 async def remember(store: Store, scope: str, key: str, value: bytes | None, ttl: float | None) -> None:
-    given: dict[str, Any] = {} if value is None else {"value": value.decode("latin-1")}
+    given: dict[str, Any] = {"scope": scope, "key": key}
+    given |= {} if value is None else {"value": value.decode("latin-1")}
     if ttl is not None:
         given["ttl"] = ttl
     await store.write(_tag(scope, key), "remember", **given)

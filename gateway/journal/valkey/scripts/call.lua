@@ -7,7 +7,7 @@ local name, arguments, origin = ARGV[1], cmsgpack.unpack(ARGV[2]), ARGV[3]
 local TAKES_IN = {accept = true, remember = true, probe = true}
 local READS = {
   log = true, spent_since = true, dead_letters = true, dead_letter = true, find = true, waiting = true, peek = true,
-  queue = true, message = true, knows = true, counts = true, next_due = true, recall = true, newest = true,
+  queue = true, message = true, knows = true, counts = true, next_due = true, recall = true, newest = true, now = true,
 }
 if not READS[name] and not TAKES_IN[name] then
   call('DEL', prefix .. 'nothing')

@@ -14,7 +14,7 @@ function entry.remember(a)
     del('note')
     return
   end
-  set('note', {value = a.value, expires_at = a.ttl and now + a.ttl})
+  set('note', {scope = a.scope, key = a.key, value = a.value, expires_at = a.ttl and now + a.ttl})
   if a.ttl then
     call('EXPIRE', prefix .. 'note', math.ceil(a.ttl) + GRACE)
   end

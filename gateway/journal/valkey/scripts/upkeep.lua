@@ -103,6 +103,10 @@ function entry.forget(a)
   wake('conversation/' .. a.key.bot .. '/' .. a.key.platform .. '/' .. a.key.chat)
 end
 
+function entry.now()
+  return now
+end
+
 function entry.probe()
   call('SET', prefix .. 'probe', exact(now))
 end
