@@ -59,7 +59,7 @@ class Common:
     """The options that every command has."""
 
     path: Path
-    url: str | None
+    admin: str | None
     token: str | None
     organization: str | None
     as_json: bool
@@ -75,7 +75,7 @@ class Desk:
     def __init__(self, common: Common, surroundings: Surroundings) -> None:
         self._common, self.clock, self._upload = common, surroundings.clock, surroundings.upload
         self.auth = Auth(common.user, common.user_type)
-        self._mask = Mask()
+        self._mask, self._slugs = Mask(), dict[str, str]()
         self.screen = Screen(self._mask, as_json=common.as_json)
 
     @cached_property
@@ -112,10 +112,13 @@ class Desk:
             pass
         if name in self.settings.bots:
             return self.settings.bots[name].replica
+        if name in self._slugs:
+            return self._slugs[name]
         if not name.strip():
             raise InvalidArguments("the replica's name is empty", remedy=_NAMES)
         for one in (await sensay.replicas.page(slug=name)).items:
             if one.slug == name:
+                self._slugs[name] = one.uuid
                 return one.uuid
         raise InvalidArguments(f"there is no bot and no replica with the name {name!r}", remedy=_NAMES)
 
@@ -138,7 +141,7 @@ class Desk:
     async def _sensay(self, organization: str) -> AsyncIterator[Sensay]:
         if organization not in self.settings.organizations:
             organization = self._organization()
-        admin = address(self.settings, self._common.url, self._common.token)
+        admin = address(self.settings, self._common.admin, self._common.token)
         async with door_to_sensay(
             self.settings, organization, url=admin.url, token=admin.token, clock=self.clock
         ) as door:
@@ -201,7 +204,7 @@ class _Loud:
         if request.keyed:
             headers["X-ORGANIZATION-SECRET"] = "***"
         for name, value in headers.items():
-            self._screen.note(f">   {name}: {value}")
+            self._screen.header(name, value)
         if request.body is not None:
             body = json.dumps(request.body, ensure_ascii=False)
             for secret in request.secrets:
@@ -230,7 +233,7 @@ def verb(*operations: Operation[Any, Any]) -> Callable[[Callable[..., None]], Ca
                     raise click.UsageError("--as-type goes with --as.")
                 function(desk, **arguments)
 
-        options = _options(required="user" in authorities, possible=not authorities <= {"admin", "none"})
+        options = _options(required=authorities == {"user"}, possible=not authorities <= {"admin", "none"})
         update_wrapper(wrapped, function)
         params = getattr(function, "__click_params__", [])
         wrapped.__click_params__ = [*options, *params]  # type: ignore[attr-defined]
@@ -263,7 +266,7 @@ def _options(*, required: bool, possible: bool) -> list[click.Parameter]:
             show_default=True,
             help="How long to wait for quota.",
         ),
-        click.option("--admin", "url", metavar="URL", help="The running gateway's admin address."),
+        click.option("--admin", metavar="URL", help="The running gateway's admin address."),
         click.option(
             "--token", envvar="GATEWAY_ADMIN_TOKEN", help="Its token. Default: the configuration's."
         ),

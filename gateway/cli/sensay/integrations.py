@@ -8,8 +8,13 @@ import click
 from gateway.cli.sensay.desk import Desk, replica_argument, verb, yes_option
 from gateway.errors import InvalidArguments
 from gateway.sensay.api import integrations as api
+from gateway.sensay.api import replicas
+from gateway.sensay.api.client import Sensay
 from gateway.sensay.api.integrations import Integration
+from gateway.sensay.api.replicas import Replica
+from gateway.sensay.api.values import fingerprint
 
+HOSTS = ("telegram", "discord")
 _file_option = click.option(
     "--bot-token-file",
     "file",
@@ -21,6 +26,44 @@ _file_option = click.option(
 @click.group()
 def integrations() -> None:
     """Bots that Sensay runs itself, in place of this gateway."""
+
+
+@integrations.command("list")
+@verb(replicas.LIST)
+def list_(desk: Desk) -> None:
+    """Replicas with bots that Sensay runs; `here` names a bot of this gateway with the same token."""
+
+    async def work(sensay: Sensay) -> dict[str, list[Replica]]:
+        return {
+            name: [one async for one in sensay.replicas.list(desk.auth, integration=name)] for name in HOSTS
+        }
+
+    found = desk.ask(work)
+    own = {
+        fingerprint(bot.telegram.token.get_secret_value()): name
+        for name, bot in desk.settings.bots.items()
+        if bot.telegram is not None
+    }
+    rows = [
+        {"uuid": one.uuid, "slug": one.slug, "platform": platform, "name": name, "here": own.get(token or "")}
+        for platform, some in found.items()
+        for one in some
+        for name, token in [_hosted(one, platform)]
+    ]
+    if desk.screen.as_json:
+        desk.screen.json({"items": rows, "total": len(rows)})
+    elif rows:
+        desk.screen.table(list(rows[0]), [list(row.values()) for row in rows], wide="name")
+    else:
+        desk.screen.line("no integrations")
+
+
+def _hosted(replica: Replica, platform: str) -> tuple[str | None, str | None]:
+    """The service's name, and the fingerprint of its token where it is known."""
+    if platform == "discord":
+        return replica.discord_service_name, None
+    hosted = replica.telegram_integration
+    return replica.telegram_service_name, hosted.telegram_token if hosted else None
 
 
 def _token(desk: Desk, file: Path | None) -> str:

@@ -89,17 +89,21 @@ async def wait_for(
 ) -> None:
     """Look until each of them is learnt; the others are looked at, too, when one cannot be."""
     for id_ in ids:
-        with desk.screen.bar(f"entry {id_}", "steps") as count:
+        try:
+            outcome.learnt(id_, (await watched(desk, sensay, uuid, id_, patience)).status)
+        except GatewayError as error:
+            outcome.learnt(id_, "not learnt", str(error))
 
-            def seen(entry: Entry, count: Any = count) -> None:
-                step = STEPS.index(entry.status) if entry.status in STEPS else 0
-                count(step, STEPS.index("VECTOR_CREATED"), entry.status)
 
-            try:
-                entry = await sensay.knowledge.wait(uuid, id_, desk.auth, patience=patience, seen=seen)
-                outcome.learnt(id_, entry.status)
-            except GatewayError as error:
-                outcome.learnt(id_, "not learnt", f"{error}")
+async def watched(desk: Desk, sensay: Sensay, uuid: str, id_: int, patience: float) -> Entry:
+    """One entry until it is learnt, with a bar. Raises GatewayError."""
+    with desk.screen.bar(f"entry {id_}", "steps") as count:
+
+        def seen(entry: Entry) -> None:
+            step = STEPS.index(entry.status) if entry.status in STEPS else 0
+            count(step, STEPS.index("VECTOR_CREATED"), entry.status)
+
+        return await sensay.knowledge.wait(uuid, id_, desk.auth, patience=patience, seen=seen)
 
 
 @add.command()
@@ -256,7 +260,7 @@ def show(desk: Desk, replica: str, entry: int, wait: bool, patience: float) -> N
 
     async def work(sensay: Sensay, uuid: str) -> Entry:
         if wait:
-            return await sensay.knowledge.wait(uuid, entry, desk.auth, patience=patience)
+            return await watched(desk, sensay, uuid, entry, patience)
         return await sensay.knowledge.get(uuid, entry, desk.auth)
 
     tell_entry(desk, desk.ask_of(replica, work))

@@ -43,14 +43,12 @@ def list_(
             lambda size: sensay.replicas.list(desk.auth, page_size=size, **wanted),
         )
     )
-    rows = [(one.uuid, one.name, one.slug, _seen_by(one.private), one.owner_id) for one in found.items]
-    found.tell(
-        desk.screen, ["uuid", "name", "slug", "seen by", "owner"], rows, wide="slug", none="no replicas"
-    )
+    rows = [(one.uuid, one.slug, one.owner_id, _name(one)) for one in found.items]
+    found.tell(desk.screen, ["uuid", "slug", "owner", "name"], rows, wide="name", none="no replicas")
 
 
-def _seen_by(private: bool | None) -> str | None:
-    return None if private is None else "some" if private else "all"
+def _name(one: api.Replica) -> str:
+    return (one.name or "–") + (" (private)" if one.private else "")
 
 
 @replicas.command()

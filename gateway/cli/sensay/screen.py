@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 WIDE = 10_000
 """Columns of what is no terminal: nothing is cut or wrapped for whoever reads it line by line."""
+GAP, NARROWEST = 2, 8
+"""Columns between two cells; and of a cell that was cut."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LOOK = "it may have been done all the same: look before you do it again"
 
@@ -29,7 +31,7 @@ _LOOK = "it may have been done all the same: look before you do it again"
 class Counts(Protocol):
     """A bar that somebody watches, or nobody."""
 
-    def __call__(self, done: int, total: int) -> None: ...
+    def __call__(self, done: int, total: int, status: str = "", /) -> None: ...
 
 
 class Screen:
@@ -52,18 +54,20 @@ class Screen:
         click.echo(self._mask(text), nl=nl)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, wide: str = "") -> None:
-        """A row a line; what does not fit is cut, but for ids and times. `wide` is the column that gives way."""
+        """A row a line; what does not fit is cut, first of all in the column `wide`."""
+        from rich.cells import cell_len
         from rich.table import Table
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for name in columns:
-            table.add_column(name, no_wrap=True, overflow="ellipsis", min_width=None if name == wide else 1)
-        console = self._console()
         cells = [[one_line(self._mask(str(shown(cell)))) for cell in row] for row in rows]
-        _fit(table, columns, cells, wide, console.width)
+        needed = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+        gives_way = columns.index(wide) if wide in columns else len(columns) - 1
+        room = self._console().width - GAP * (len(columns) - 1)
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, GAP, 0, 0))
+        for name, width in zip(columns, fitted(needed, gives_way, room), strict=True):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
         for row in cells:
             table.add_row(*map(_text, row))
-        console.print(table)
+        self._draw(table)
 
     def fields(self, pairs: Iterable[tuple[str, Any]]) -> None:
         """A thing: name and value a line. What is not there is left out."""
@@ -75,7 +79,7 @@ class Screen:
         for name, value in pairs:
             if value is not None and value not in ((), {}, ""):
                 grid.add_row(name, _text(clean(self._mask(str(shown(value))))))
-        self._console().print(grid)
+        self._draw(grid)
 
     def talk(self, rows: Iterable[tuple[str | None, str, str]]) -> None:
         """(time, who, what) from the oldest on. A row without a time is a remark."""
@@ -93,19 +97,32 @@ class Screen:
                 _text(one_line(who)),
                 Text(said, style="" if who else "italic dim", overflow="fold"),
             )
-        self._console().print(grid)
+        self._draw(grid)
 
     def _console(self) -> Console:
         from rich.console import Console
 
-        terminal = sys.stdout.isatty()
-        return Console(file=sys.stdout, highlight=False, width=None if terminal else WIDE, soft_wrap=False)
+        return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+    def _draw(self, drawing: RenderableType) -> None:
+        """Without the spaces that fill up a line, where it is not for a terminal."""
+        console = self._console()
+        if console.is_terminal:
+            console.print(drawing)
+            return
+        with console.capture() as drawn:
+            console.print(drawing)
+        click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
     # --- beside it ---
 
     def note(self, text: str) -> None:
         """To stderr, where it is in nobody's way."""
         click.echo(self._mask(clean(text)), err=True)
+
+    def header(self, name: str, value: str) -> None:
+        """Of a request; its name is no secret."""
+        click.echo(f">   {name}: {self._mask(clean(value))}", err=True)
 
     def fail(self, error: GatewayError) -> None:
         """One line, or one document: what kind of trouble, what happened, what helps, and what to report."""
@@ -124,7 +141,7 @@ class Screen:
     def bar(self, words: str, unit: str) -> Iterator[Counts]:
         """A progress bar; nothing where nobody looks. `unit`: bytes or steps."""
         if self.as_json or not sys.stderr.isatty():
-            yield lambda _done, _total: None
+            yield lambda _done, _total, _status="": None
             return
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
@@ -192,16 +209,16 @@ def _text(value: str) -> RenderableType:
     return Text(value)
 
 
-def _fit(table: Any, columns: Sequence[str], cells: list[list[str]], wide: str, width: int) -> None:
-    """Give the room that the others leave to the column that gives way."""
-    from rich.cells import cell_len
-
-    if wide not in columns:
-        return
-    at = columns.index(wide)
-    needed = [max(map(cell_len, (name, *(row[i] for row in cells)))) for i, name in enumerate(columns)]
-    left = width - sum(needed) + needed[at] - 2 * (len(columns) - 1)
-    table.columns[at].max_width = max(8, min(needed[at], left))
+def fitted(needed: Sequence[int], gives_way: int, room: int) -> list[int]:
+    """Widths of columns that fit. One gives way first, then the widest; the first, which has the ids, never does."""
+    widths = list(needed)
+    while (excess := sum(widths) - room) > 0:
+        shrinkable = [index for index in range(1, len(widths)) if widths[index] > NARROWEST]
+        if not shrinkable:
+            break
+        index = gives_way if gives_way in shrinkable else max(shrinkable, key=lambda i: widths[i])
+        widths[index] = max(NARROWEST, widths[index] - excess)
+    return widths
 
 
 # --- words for trouble ---
