@@ -66,7 +66,7 @@ kill-matrix: setup  ## kill the process at every step on every channel; writes t
 soak: setup  ## SOAK_MESSAGES (10,000) on all channels with faults and SIGKILLs, counted from the users' side
 	$(BIN)/python -m tests.e2e.soak
 
-bench-journal: setup  ## turns per second through the SQLite journal, alone and with 64 at once, on slow disks too
+bench-journal: setup  ## turns per second through SQLite and Valkey, alone and with 64 at once, on slow disks too
 	$(BIN)/python bench/journal.py
 
 bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80 seconds, on an otherwise quiet machine
