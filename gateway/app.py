@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
@@ -126,6 +127,9 @@ def pinned_widget() -> tuple[str, str]:
 
 def secrets_of(value: Any) -> Iterator[str]:
     """Every secret in the settings, for the mask."""
+    if isinstance(value, Settings):
+        password = urlsplit(value.journal).password or ""
+        yield from filter(None, {password, unquote(password)})
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
     elif isinstance(value, dict):

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from aiohttp import ClientError, ClientSession
 
+from gateway.app import secrets_of
 from gateway.sandbox.server import Sandbox
+from gateway.settings.models import Settings
 from tests.e2e.counting import asked
 from tests.e2e.process import ORIGIN, People, Program, configuration, eventually, write_configuration
 from tests.valkey import Server, free_port
@@ -155,3 +157,9 @@ async def test_another_process_takes_over_what_a_killed_one_held(
 
     assert 2 == len(heard)
     assert {"One?": 1, "Two?": 1} == dict(asked(sandbox))
+
+
+def test_the_password_in_the_journals_address_is_a_secret() -> None:
+    settings = Settings(journal="valkey+sentinel://:p%40ss-w0rd@a:1,b:2/primary/0")
+
+    assert {"p%40ss-w0rd", "p@ss-w0rd"} <= set(secrets_of(settings))
