@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.cli.check import check
 from gateway.cli.config import config
 from gateway.cli.demo import demo
+from gateway.cli.doctor import doctor
 from gateway.cli.fleet import bots, conversations, reload, status
 from gateway.cli.journal import journal
 from gateway.cli.letters import dead_letters
@@ -45,6 +46,7 @@ def cli(context: click.Context, check_config: bool, path: Path) -> None:
 for verb in (
     run,
     check,
+    doctor,
     demo,
     sandbox,
     status,

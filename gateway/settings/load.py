@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -14,7 +14,7 @@ from gateway.settings.explain import explain
 from gateway.settings.machine import check_machine
 from gateway.settings.models import Bot, Section, Settings
 from gateway.settings.pending import not_yet
-from gateway.settings.problems import Report
+from gateway.settings.problems import Report, Spot
 from gateway.settings.tree import Node
 
 
@@ -28,6 +28,15 @@ class Loaded:
     warnings: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     beside: tuple[Path, ...] = ()
+    tree: Node | None = field(default=None, repr=False)
+
+    def where(self, path: str) -> Spot | None:
+        """Where a key is written; of one that is not, the nearest above it. None: nowhere."""
+        node, spot = self.tree, None
+        for key in path.split("."):
+            node = node.children.get(key) if node else None
+            spot = node.at if node else spot
+        return spot
 
 
 def load(path: Path, environ: Mapping[str, str], *, machine: bool = False) -> Loaded:
@@ -51,7 +60,7 @@ def load(path: Path, environ: Mapping[str, str], *, machine: bool = False) -> Lo
     report.raise_if_any()
     assert isinstance(settings, Settings)
     warnings = (*report.warnings, *advice(settings), *not_yet(settings))
-    return Loaded(settings, warnings, tuple(report.files), tuple(report.beside))
+    return Loaded(settings, warnings, tuple(report.files), tuple(report.beside), assembled.root)
 
 
 def _validate(tree: Node, model: type[Section], report: Report, *, part: bool = False) -> Section | None:
