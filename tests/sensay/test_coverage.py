@@ -33,7 +33,7 @@ class Row:
     published: Endpoint | None
     """None: the same."""
     methods: tuple[str, ...]
-    command: str
+    commands: tuple[str, ...]
 
 
 def endpoint(text: str) -> Endpoint:
@@ -45,7 +45,7 @@ def rows() -> Iterator[Row]:
     """The table of docs/sensay.md."""
     for line in (ROOT / "docs" / "sensay.md").read_text().splitlines():
         if re.match(r"\| `(GET|POST|PUT|PATCH|DELETE) ", line):
-            where, guide, published, methods, command = (
+            where, guide, published, methods, commands = (
                 cell.strip() for cell in line.strip("|").split(" | ")
             )
             yield Row(
@@ -53,7 +53,7 @@ def rows() -> Iterator[Row]:
                 tuple(re.findall(r"\d{3}:\d+", guide)),
                 None if published == "the same" else endpoint(published),
                 tuple(re.findall(r"`([\w.]+)`", methods)),
-                command.strip("` |"),
+                tuple(re.findall(r"`([^`]+)`", commands)),
             )
 
 
@@ -148,13 +148,52 @@ def test_an_operation_has_a_method(operation: str):
     assert name  # the family decides how its methods are called
 
 
-@pytest.mark.skipif("sensay" not in cli.commands, reason="there is no such command yet")
-@pytest.mark.parametrize("command", sorted({row.command for row in ROWS}))
-def test_a_command_of_the_page_is_there(command: str):
-    found: click.Command = cli.commands["sensay"]
-    words = command.split()
-    while isinstance(found, click.Group) and words and words[0] in found.commands:
-        found = found.commands[words.pop(0)]
+# --- the command line ---
 
-    assert words == [] or set(words) <= {name for option in found.params for name in option.opts}
-    assert found is not cli.commands["sensay"]
+OTHERS = {"integrations.list_telegram"}
+"""No command of `sensay`: it tells tokens, which other verbs compare."""
+
+
+def leaves(group: click.Command, words: str = "") -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(group, click.Group):
+        yield words, group
+        return
+    for name, command in group.commands.items():
+        yield from leaves(command, f"{words} {name}".strip())
+
+
+COMMANDS = dict(leaves(cli.commands["sensay"]))
+
+
+def named(words: str) -> str:
+    """The command, without the option that a row names."""
+    return words.partition(" --")[0]
+
+
+@pytest.mark.parametrize("words", sorted({words for row in ROWS for words in row.commands}))
+def test_a_command_of_the_page_is_there_with_its_options(words: str):
+    command, _, option = words.partition(" --")
+
+    assert command in COMMANDS
+    options = {name for parameter in COMMANDS[command].params for name in parameter.opts}
+    assert not option or f"--{option}" in options
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row.endpoint))
+def test_a_command_of_a_row_makes_an_operation_of_the_row(row: Row):
+    assert row.commands
+    for words in row.commands:
+        assert set(row.methods) & set(COMMANDS[named(words)].callback.operations), words
+
+
+@pytest.mark.parametrize("operation", [name for name in OPERATIONS if name not in OTHERS])
+def test_an_operation_has_a_command_and_each_that_makes_it_is_in_its_rows(operation: str):
+    making = {words for words, command in COMMANDS.items() if operation in command.callback.operations}
+    documented = {named(words) for row in ROWS if operation in row.methods for words in row.commands}
+
+    assert making
+    assert making <= documented
+
+
+def test_no_command_is_missing_on_the_page():
+    assert set(COMMANDS) == {named(words) for row in ROWS for words in row.commands}
