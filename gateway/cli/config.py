@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 from ruamel.yaml import YAML
 
+from gateway.cli.importing import import_sensay
 from gateway.cli.options import config_option, json_option, read
 from gateway.settings import effective, schema_text
 
@@ -37,3 +38,6 @@ def show(path: Path, as_json: bool) -> None:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(document, text)
     click.echo(text.getvalue(), nl=False)
+
+
+config.add_command(import_sensay)

@@ -17,10 +17,9 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from gateway.app import SystemClock, load_platform, secrets_of
 from gateway.cli.admin import Admin, address
-from gateway.cli.door import door_to_sensay
+from gateway.cli.door import door_to_sensay, leaving_no_trace
 from gateway.cli.options import config_option, json_option, read
 from gateway.doctor import Around, Report, Seen, examine
-from gateway.journal.condition import condition
 from gateway.sensay.api.operation import Door
 from gateway.settings import Loaded
 from gateway.settings.models import Settings
@@ -51,7 +50,7 @@ def look(loaded: Loaded, url: str | None = None, token: str | None = None, *, ma
 
 
 async def _look(loaded: Loaded, admin: Admin, *, machine: bool) -> Report:
-    settings, clock = _with_a_journal(loaded.settings), SystemClock()
+    settings, clock = leaving_no_trace(loaded.settings), SystemClock()
 
     def door(organization: str) -> AbstractAsyncContextManager[Door]:
         return door_to_sensay(settings, organization, url=admin.url, token=admin.token, clock=clock)
@@ -64,14 +63,6 @@ async def _look(loaded: Loaded, admin: Admin, *, machine: bool) -> Report:
         machine=machine,
     )
     return await examine(loaded, around)
-
-
-def _with_a_journal(settings: Settings) -> Settings:
-    """What is asked of Sensay is written down in the journal, if it is there; none is made or migrated for that."""
-    kept = condition(settings.journal)
-    if kept is None or kept.usable:
-        return settings
-    return settings.model_copy(update={"journal": "memory:"})
 
 
 async def _running(admin: Admin) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSe
 from gateway import errors
 from gateway.errors import Ambiguous, GatewayError, Misconfigured, NoRoom, Permanent, Transient
 from gateway.journal import open_journal
+from gateway.journal.condition import condition
 from gateway.operators import PATIENCE, alone
 from gateway.ports import Clock
 from gateway.sensay.api.operation import Arguments, Auth, Door, OnDelta, Operation
@@ -108,6 +109,14 @@ def _error(status: int, problem: dict[str, Any]) -> GatewayError:
             "the gateway refuses the token", remedy="give the admin listener's with --token", status=status
         )
     return Permanent(said, remedy=remedy, status=status)
+
+
+def leaving_no_trace(settings: Settings) -> Settings:
+    """The same, for who only looks: requests are written down in the journal, but none is made or migrated for that."""
+    kept = condition(settings.journal)
+    if kept is None or kept.usable:
+        return settings
+    return settings.model_copy(update={"journal": "memory:"})
 
 
 @asynccontextmanager

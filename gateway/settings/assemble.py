@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway.settings.interpolate import interpolate
 from gateway.settings.models import Bot, Section, Settings
 from gateway.settings.problems import Report, Spot
+from gateway.settings.secrets_file import read_secret, secret_path
 from gateway.settings.shape import is_named, secrets, section
 from gateway.settings.tree import Node, below, parse
 
@@ -135,11 +136,11 @@ def _secret(source: Node, report: Report) -> Node:
     """Read a secret, or each of a list of them."""
     if source.items:
         return replace(source, value=[_secret(item, report) for item in source.items])
-    report.beside.append(Path(source.text or ""))
+    report.beside.append(secret_path(source.text or ""))
     try:
-        text = Path(source.text or "").read_text(encoding="utf-8").rstrip()
+        text = read_secret(source.text or "")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         report.problem(source.at, source.path, f"the file cannot be read ({reason})")
         return source
     if not text:
