@@ -96,6 +96,18 @@ def test_an_upload_that_fails_leaves_no_empty_entry(world: CliWorld, tmp_path: P
     assert before == world.json("knowledge", "list", replica)["total"]
 
 
+def test_a_file_that_fails_does_not_keep_the_others(world: CliWorld, tmp_path: Path):
+    replica = world.scene().replica
+    world.fault("upload", "status", status=500)
+    result = world.run("knowledge", "add", "file", replica, *texts(tmp_path, "one.txt", "two.txt"))
+    files = [
+        one["file"]["name"] for one in world.json("knowledge", "list", replica, "--type", "file")["items"]
+    ]
+
+    refused(result, "Permanent", "1 of 2 failed: one.txt was refused with 500")
+    assert ["two.txt"] == files
+
+
 def test_one_failure_among_several_is_told_with_what_was_taken_in(world: CliWorld):
     replica = world.scene().replica
     words = ["knowledge", "add", "url", replica, "--wait", "https://www.youtube.com/playlist?list=PLprivate"]

@@ -9,6 +9,8 @@ import asyncio
 import json
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -99,6 +101,21 @@ class CliWorld:
         result = self.run(*words, "--json", typed=typed)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
+
+    def lines(self, asking: dict[str, Any]) -> tuple[list[str], Any]:
+        """An operation over the admin port, in lines: the pieces, and the last one."""
+        port = self._document["server"]["admin"]["port"]
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/-/sensay/acme",
+            json.dumps(asking).encode(),
+            {"Accept": "application/x-ndjson", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                *pieces, last = map(json.loads, response.read().splitlines())
+        except urllib.error.HTTPError as error:
+            return [], json.load(error)
+        return [piece["delta"] for piece in pieces], last
 
     def scene(self) -> Scene:
         return self._background.run(self._scene())

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, update_wrapper
 from pathlib import Path
@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 
 from gateway.app import SystemClock, secrets_of
 from gateway.cli.admin import address
-from gateway.cli.door import door_to_sensay
+from gateway.cli.door import NoGateway, door_to_sensay
 from gateway.cli.options import config_option, json_option, read
 from gateway.cli.sensay.screen import Screen, duration
 from gateway.errors import GatewayError, InvalidArguments
@@ -36,6 +36,8 @@ from gateway.telemetry import Mask
 T = TypeVar("T")
 A = TypeVar("A", bound=Arguments)
 R = TypeVar("R", bound=Wire)
+MOMENT = 3.0
+"""Seconds to wait for a journal that somebody else has."""
 _SHOWN = 2_000
 """Characters of a request's body that `-v` shows."""
 _WINDOWS = {
@@ -141,17 +143,34 @@ class Desk:
     async def _sensay(self, organization: str) -> AsyncIterator[Sensay]:
         if organization not in self.settings.organizations:
             organization = self._organization()
-        admin = address(self.settings, self._common.admin, self._common.token)
-        async with door_to_sensay(
-            self.settings, organization, url=admin.url, token=admin.token, clock=self.clock
-        ) as door:
+        async with AsyncExitStack() as stack:
+            door = await self._door(stack, organization)
             loud = _Loud(door, self.settings, self.screen) if self._common.verbose else door
             heard = self._heard if self._common.verbose else lambda _: None
             patient = Patient(loud, self.clock, longest=self._common.longest, waits=self._waits, heard=heard)
-            yield Sensay(patient, self.clock, self._upload)
+            yield Sensay(patient, self.clock, self._put if self._common.verbose else self._upload)
+
+    async def _door(self, stack: AsyncExitStack, organization: str) -> Door:
+        """Another command may have the journal in hand, for a moment."""
+        admin = address(self.settings, self._common.admin, self._common.token)
+        until = self.clock.monotonic() + MOMENT
+        while True:
+            opened = door_to_sensay(
+                self.settings, organization, url=admin.url, token=admin.token, clock=self.clock
+            )
+            try:
+                return await stack.enter_async_context(opened)
+            except NoGateway:
+                if self.clock.monotonic() >= until:
+                    raise
+            await self.clock.sleep(0.2)
 
     def _waits(self, seconds: float, window: str) -> None:
         self.screen.note(f"{_WINDOWS.get(window, window)}: going on in {duration(seconds)}")
+
+    async def _put(self, address: str, file: Path, size: int, progress: Callable[[int, int], None]) -> None:
+        self.screen.note(f"> PUT {file.name}, {size} bytes, to the address that Sensay signed")
+        await self._upload(address, file, size, progress)
 
     def _heard(self, exchange: Exchange) -> None:
         status = exchange.status or (type(exchange.error).__name__ if exchange.error else "")
@@ -168,6 +187,8 @@ class Desk:
         except GatewayError as error:
             self.screen.fail(error)
             sys.exit(1)
+        except BrokenPipeError:
+            raise  # whoever read this has seen enough
         except OSError as error:
             self.screen.fail(InvalidArguments(f"{error.filename or 'a file'}: {error.strerror or error}"))
             sys.exit(1)

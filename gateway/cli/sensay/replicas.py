@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -141,7 +142,7 @@ def ensure(desk: Desk, owner: str, slug: str | None, **given: Any) -> None:
     """The first replica of this user, or a new one when there is none."""
     defaults = {"short_description": "A helpful assistant", "greeting": "Hello! How can I help you today?"}
     fields = defaults | _fields(given, {"model": MODEL, "provider": PROVIDER})
-    fields["slug"] = slug or f"replica-of-{owner}"
+    fields["slug"] = slug or "replica-of-" + re.sub(r"[^a-z0-9]+", "-", owner.lower()).strip("-")
     _made(desk, desk.ask(lambda sensay: sensay.replicas.ensure(owner, desk.auth, **fields)))
 
 
