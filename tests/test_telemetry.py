@@ -286,6 +286,15 @@ def test_a_librarys_line_is_an_event_with_its_words_in_a_field(log: Log):
     assert line["level"] == "warning"
 
 
+@pytest.mark.parametrize("module", ["gateway.web.server", "adapters.discord.commands"])
+def test_a_line_of_our_own_keeps_its_event_whichever_module_says_it(log: Log, module: str):
+    structlog.get_logger(module).info("commands.registered", bot="shop", count=6)
+
+    (line,) = log.lines()
+    assert ("commands.registered", "shop", 6) == (line["event"], line["bot"], line["count"])
+    assert "message" not in line
+
+
 async def test_a_task_that_nobody_waited_for_is_a_line_too(log: Log):
     async def fails() -> None:
         raise ValueError(TELEGRAM)

@@ -107,12 +107,15 @@ class _Handler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 def _context_of_errors(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Vendor log lines become events: their text is a field, their logger another."""
+    """Vendor log lines become events: their text is a field, their logger another.
+
+    What comes through structlog is ours, the adapters' lines included.
+    """
     record = event.pop("_record", None)
-    event.pop("_from_structlog", None)
+    ours = event.pop("_from_structlog", False)
     if repeated := getattr(record, "repeated", 0):
         event["repeated"] = repeated
-    if record is not None and not record.name.startswith("gateway"):
+    if record is not None and not ours:
         event["message"] = event["event"]
         event["event"] = "library.logged"
         event["logger"] = record.name
