@@ -1,1 +1,1 @@
-"""Asks Sensay. httpx enters the gateway here and nowhere else."""
+"""Asks Sensay: the only place that knows its API."""
