@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -19,9 +20,11 @@ from gateway.board import Board
 from gateway.control import Control
 from gateway.errors import Superseded, Transient
 from gateway.fleet import DEAF, Fleet, Surroundings
+from gateway.insight.counting import Counting
+from gateway.insight.reading import Reading
 from gateway.journal import open_journal
 from gateway.messages import ConversationKey, PlatformName, Profile, User
-from gateway.operators import Operators
+from gateway.operators import Direct, Operators
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.complete import Dispatcher, Tools
 from gateway.pipeline.letters import Letters
@@ -42,6 +45,7 @@ from gateway.telemetry import Mask
 from gateway.web import openapi
 from gateway.web.admin import admin_routes
 from gateway.web.control import control_routes
+from gateway.web.conversations import conversation_routes
 from gateway.web.operate import message_routes, trace_route
 from gateway.web.page import page_routes
 from gateway.web.sensay import sensay_routes
@@ -228,6 +232,8 @@ class Gateway:
             journal=self.journal,
             clock=self._clock,
         )
+        self._reading = Reading(self.current, partial(Direct, self.operators), self._clock)
+        self._counting = Counting(self.current, partial(Direct, self.operators), self._clock)
         self._board = Board(
             current=self.current,
             journal=self.journal,
@@ -357,7 +363,8 @@ class Gateway:
                 *admin_routes(
                     ready=self._board.problems, metrics=self._board.exposition, status=self._board.status
                 ),
-                *page_routes(self._board.status, self._board.recent, self._clock.now),
+                *page_routes(self._board.status, self._board.recent, self._clock.now, self._counting),
+                *conversation_routes(self._reading, self._counting, self._clock.now),
                 *control_routes(self.control),
                 *self._message_routes(),
                 *sensay_routes(self.operators.answer),
@@ -460,6 +467,8 @@ class Gateway:
             task.cancel()
         await asyncio.gather(*self._core, return_exceptions=True)
         self._profiles.close()
+        self._reading.close()
+        self._counting.close()
         self._presence.close()
         self._rendering.close()
         with contextlib.suppress(Exception):

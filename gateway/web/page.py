@@ -4,49 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from importlib.resources import files
 from typing import Any
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, select_autoescape
 
+from gateway.web.analytics import overview
+from gateway.web.figures import Counts
 from gateway.web.picture import hour_bars
 from gateway.web.recent import Recent
+from gateway.web.template import Templates, asset
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types status"
-    ),
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-ASSETS = {"status.css": "text/css", "status.js": "text/javascript"}
 WINDOWS = {"minute": "minute", "hour": "hour"}
 TROUBLE = {"failed", "degraded"}
 
 
 def page_routes(
-    status: Callable[[], Awaitable[dict[str, Any]]], recent: Recent, now: Callable[[], float]
+    status: Callable[[], Awaitable[dict[str, Any]]],
+    recent: Recent,
+    now: Callable[[], float],
+    counts: Counts | None = None,
 ) -> list[web.RouteDef]:
-    """`/status` and its own files. `status` is the document of `/status.json`."""
-    environment = Environment(
-        loader=PackageLoader("gateway.web", "pages"), autoescape=select_autoescape(), enable_async=False
-    )
-    template = environment.get_template("status.html")
+    """`/status` and the pages' files. `status` is the document of `/status.json`; `counts` has Sensay's figures."""
+    templates = Templates()
 
     async def page(_: web.Request) -> web.Response:
-        view = board(await status(), recent, now())
-        return web.Response(text=template.render(view), content_type="text/html", headers=HEADERS)
-
-    async def asset(request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        if name not in ASSETS:
-            raise web.HTTPNotFound
-        text = (files("gateway.web") / "pages" / name).read_text()
-        return web.Response(text=text, content_type=ASSETS[name], headers=HEADERS)
+        document = await status()
+        view = board(document, recent, now())
+        view["analytics"] = overview(counts, document["bots"], now)
+        return templates.answer("status", view)
 
     return [web.get("/status", page), web.get("/status/{name}", asset)]
 

@@ -283,7 +283,7 @@ class Conversations:
         async for page in by_cursor(fetch, _oldest_of_groups, _group_identity):
             fresh = [
                 group
-                for group in _groups_newest_first(page)
+                for group in groups_newest_first(page)
                 if not seen.issuperset(_uuids(group)) or group.placeholder
             ]
             seen.update(uuid for group in fresh for uuid in _uuids(group))
@@ -310,7 +310,7 @@ def _descending(messages: Sequence[Message]) -> bool:
     return first is not None and last is not None and first > last
 
 
-def _groups_newest_first(groups: Sequence[Group]) -> tuple[Group, ...]:
+def groups_newest_first(groups: Sequence[Group]) -> tuple[Group, ...]:
     """Mentions are documented newest first."""
     with_messages = [group for group in groups if group.messages]
     if len(with_messages) > 1:
@@ -321,7 +321,7 @@ def _groups_newest_first(groups: Sequence[Group]) -> tuple[Group, ...]:
 
 
 def _oldest_of_groups(groups: Sequence[Group]) -> str | None:
-    last = next((group for group in reversed(_groups_newest_first(groups)) if group.messages), None)
+    last = next((group for group in reversed(groups_newest_first(groups)) if group.messages), None)
     return None if last is None else oldest(last.messages)
 
 

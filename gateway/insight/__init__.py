@@ -1,0 +1,1 @@
+"""READS. What operators' pages show of Sensay: under the quota, after everybody who waits for an answer, once."""
