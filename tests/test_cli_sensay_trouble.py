@@ -393,6 +393,15 @@ def test_a_journal_that_a_gateway_has_is_not_touched(tmp_path: Path):
     refused(result, "Transient", "no gateway answers at http://127.0.0.1:1", "--admin")
 
 
+def test_a_wrong_token_is_told_and_the_journal_left_alone(tmp_path: Path):
+    with cli_world(tmp_path, gateway=True, token="the-token-of-the-admin-port") as world:
+        good = world.run("users", "create", "ada")
+        wrong = world.run("users", "show", "ada", "--token", "another-token")
+
+    assert good.exit_code == 0, good.output
+    refused(wrong, "Misconfigured", "the gateway refuses the token", "--token")
+
+
 def test_several_organisations_have_to_be_told_apart(tmp_path: Path):
     with cli_world(tmp_path) as world:
         document: dict[str, Any] = json.loads(world.path.read_text())

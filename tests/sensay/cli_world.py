@@ -181,7 +181,13 @@ def _paths(table: Any, method: str, path: str) -> Iterator[str]:
 
 @contextmanager
 def cli_world(
-    folder: Path, dialect: str = "openapi", *, gateway: bool = False, quota: Any = None, **sandbox: Any
+    folder: Path,
+    dialect: str = "openapi",
+    *,
+    gateway: bool = False,
+    quota: Any = None,
+    token: str | None = None,
+    **sandbox: Any,
 ) -> Iterator[CliWorld]:
     """`gateway`: one runs, and commands go through its admin port; else each has the journal in hand."""
     background = Background()
@@ -189,7 +195,7 @@ def cli_world(
     box = Sandbox(sensay=SensaySandbox(errors="guide" if dialect == "guide" else "openapi", **limits))
     background.run(box.start())
     document = {
-        "server": {"public": {"host": "127.0.0.1", "port": 0}, "admin": {"port": 1}},
+        "server": {"public": {"host": "127.0.0.1", "port": 0}, "admin": {"port": 1, "token": token}},
         "journal": f"sqlite:///{folder}/gateway.db",
         "shutdown_grace": "0s",
         "sensay": {"base_url": box.url, "timeout": "10s", "dialect": dialect},

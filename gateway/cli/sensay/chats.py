@@ -12,7 +12,7 @@ from gateway.cli.sensay.conversations import (
 )
 from gateway.cli.sensay.desk import Desk, replica_argument, verb
 from gateway.cli.sensay.lists import Wish, list_options
-from gateway.cli.sensay.screen import moment
+from gateway.cli.sensay.screen import day, moment
 from gateway.sensay.api import chats as api
 
 
@@ -44,7 +44,7 @@ def list_(
             lambda size: sensay.chats.list(uuid, desk.auth, page_size=size, **by),
         ),
     )
-    rows = [(c.uuid, c.source, c.message_count, moment(c.last_message_at), c.chat_name) for c in found.items]
+    rows = [(c.uuid, c.source, c.message_count, day(c.last_message_at), c.chat_name) for c in found.items]
     found.tell(desk.screen, ["uuid", "source", "msgs", "last", "name"], rows, wide="name", none="no chats")
 
 

@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.sensay.desk import Desk, replica_argument, verb
 from gateway.cli.sensay.lists import LARGEST, Some, Wish, list_options
-from gateway.cli.sensay.screen import moment
+from gateway.cli.sensay.screen import day, moment
 from gateway.errors import InvalidArguments
 from gateway.sensay.api import conversations as api
 from gateway.sensay.api.client import Sensay
@@ -86,7 +86,7 @@ def list_(
 
 def tell_conversations(desk: Desk, found: Some[Conversation]) -> None:
     rows = [
-        (one.uuid, one.source, one.message_count, moment(one.last_message_at), one.conversation_name)
+        (one.uuid, one.source, one.message_count, day(one.last_message_at), one.conversation_name)
         for one in found.items
     ]
     columns = ["uuid", "source", "msgs", "last", "name"]

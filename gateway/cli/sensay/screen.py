@@ -77,7 +77,7 @@ class Screen:
         grid.add_column(style="bold", no_wrap=True)
         grid.add_column(overflow="fold")
         for name, value in pairs:
-            if value is not None and value not in ((), {}, ""):
+            if value not in (None, "", (), [], {}):
                 grid.add_row(name, _text(clean(self._mask(str(shown(value))))))
         self._draw(grid)
 
@@ -185,6 +185,11 @@ def moment(at: str | None) -> str:
         return datetime.fromisoformat(at or "").astimezone().strftime("%Y-%m-%d %H:%M")
     except ValueError:
         return one_line(at or "")
+
+
+def day(at: str | None) -> str:
+    """The day of it, where there is little room."""
+    return moment(at)[:10]
 
 
 def duration(seconds: float) -> str:
