@@ -40,7 +40,7 @@ class TelegramPlatform:
         return await probe.probed(self.shared.api_url, self.shared.base_url, bot, section, clock)
 
     async def close(self) -> None:
-        await self.shared.request.close()
+        await self.shared.api.close()
 
 
 def platform(settings: Settings) -> TelegramPlatform:

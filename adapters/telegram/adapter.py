@@ -22,7 +22,7 @@ from adapters.telegram.polling import POLL, Poller
 from adapters.telegram.routes import FILES, UPDATES
 from adapters.telegram.sending import Sender
 from adapters.telegram.starting import Starts
-from adapters.telegram.transport import AiohttpRequest, Client, Download
+from adapters.telegram.transport import BotApi, Client, Download
 from adapters.telegram.webhook import Webhook
 from gateway.errors import GatewayError, Misconfigured, Transient
 from gateway.messages import Address, Arrival, Delivery, Receipt
@@ -42,7 +42,7 @@ class Shared:
 
     api_url: str
     base_url: str | None = None
-    request: AiohttpRequest = field(default_factory=AiohttpRequest)
+    api: BotApi = field(default_factory=BotApi)
     starts: Starts = field(default_factory=Starts)
 
 
@@ -57,7 +57,7 @@ class TelegramAdapter:
         self.bot = bot
         self.webhook: Webhook | None = None
         """While it runs in webhook mode."""
-        self._client = Client(section.token.get_secret_value(), shared.api_url, shared.request)
+        self._client = Client(section.token.get_secret_value(), shared.api_url, shared.api)
         self._section, self._shared, self._poll = section, shared, poll
         self._sender: Sender | None = None
         self._pictures: Pictures | None = None

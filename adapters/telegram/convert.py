@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from telegram import BusinessMessagesDeleted, Chat, Message, Update
 from telegram.constants import ChatType
 
@@ -81,7 +82,7 @@ def convert_batch(updates: Iterable[Any], reading: Reading, joiner: Joiner) -> l
 def convert(update: dict[str, Any], reading: Reading) -> list[Arrival]:
     """Convert one update. Raises anything when it is not what Telegram promises."""
     parsed = Update.de_json(update, None)
-    dedupe, raw = f"update:{parsed.update_id}", json.dumps(update, ensure_ascii=False)
+    dedupe, raw = f"update:{parsed.update_id}", msgspec.json.encode(update).decode()
     if message := parsed.message or parsed.business_message:
         return _moved(message, reading.bot, dedupe, raw) or _said(message, reading, dedupe, raw)
     if edited := parsed.edited_message or parsed.edited_business_message:

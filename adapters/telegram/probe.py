@@ -11,7 +11,7 @@ from telegram.error import InvalidToken, TelegramError
 
 from adapters.telegram.failures import rejected_token
 from adapters.telegram.routes import UPDATES
-from adapters.telegram.transport import AiohttpRequest, Client, FloodError
+from adapters.telegram.transport import BotApi, Client, FloodError
 from gateway.ports import Clock, Finding, Probed
 from gateway.settings.models import TelegramSettings
 
@@ -136,13 +136,13 @@ async def probed(
     api_url: str, base_url: str | None, bot: str, section: TelegramSettings, clock: Clock
 ) -> Probed:
     """A look through a connection of its own."""
-    request = AiohttpRequest()
-    client = Client(section.token.get_secret_value(), api_url, request)
+    api = BotApi()
+    client = Client(section.token.get_secret_value(), api_url, api)
     try:
         findings = await probe(client, section, webhook_url(base_url, bot), clock)
-        return Probed(findings=findings, ahead=_ahead(request.date, clock.now()))
+        return Probed(findings=findings, ahead=_ahead(api.date, clock.now()))
     finally:
-        await request.close()
+        await api.close()
 
 
 def _ahead(date: str | None, now: float) -> float | None:

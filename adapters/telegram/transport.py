@@ -1,7 +1,7 @@
-"""How python-telegram-bot talks: one aiohttp session for all bots, and errors that say whether a request left.
+"""How the Bot API is called: one aiohttp session for all bots, and errors that say whether a request left.
 
-`BaseRequest` is PTB's own seam. One shared `HTTPXRequest` would serve 500 bots in quadratic time and one each
-would cost 1.5 MB a bot; PTB is left as what it is best at, a typed client.
+The errors are python-telegram-bot's, and so are the types that answers are read with; its own requests are made for one
+bot, and cost three times as much.
 
 No message of an error made here holds an address, since the address holds the token; that is why causes are cut off.
 """
@@ -9,22 +9,39 @@ No message of an error made here holds an address, since the address holds the t
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
-from telegram import Bot
-from telegram.error import NetworkError, TelegramError
-from telegram.request import BaseRequest, RequestData
+import msgspec
+from telegram import InputFile
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    TelegramError,
+)
+from yarl import URL
 
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 30.0
 """Short read timeouts make unknown outcomes: a send is given time."""
 KEEP_ALIVE = 60.0
-BOT_API = {400, 401, 403, 404, 409}
-"""Refusals that PTB has a class for; to all others it would say that nobody knows what became of the request."""
+REFUSALS: Mapping[int, type[TelegramError]] = {
+    400: BadRequest,
+    401: InvalidToken,
+    403: Forbidden,
+    404: InvalidToken,  # of a malformed token; of an unknown method, too
+    409: Conflict,
+}
+"""As python-telegram-bot has them."""
+JSON = {"Content-Type": "application/json"}
 
 
 class NotSentError(NetworkError):
@@ -47,25 +64,13 @@ class FloodError(TelegramError):
         self.seconds = seconds
 
 
-class AiohttpRequest(BaseRequest):
-    """PTB's transport on a session made at the first request and shared by all bots, until `close`."""
-
-    __slots__ = ("_session", "date")
+class BotApi:
+    """A session made at the first request and shared by all bots, until `close`."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self.date: str | None = None
         """What the server's clock showed at its last answer, as HTTP has it."""
-
-    @property
-    def read_timeout(self) -> float:
-        return READ_TIMEOUT
-
-    async def initialize(self) -> None:
-        """Nothing: the session makes itself."""
-
-    async def shutdown(self) -> None:
-        """Nothing: `Bot.shutdown` of one bot must not end the others' connections."""
 
     async def close(self) -> None:
         if self._session is not None:
@@ -75,29 +80,18 @@ class AiohttpRequest(BaseRequest):
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
-            self._session = aiohttp.ClientSession(
-                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True
-            )
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 
-    async def do_request(
-        self,
-        url: str,
-        method: str,
-        request_data: RequestData | None = None,
-        read_timeout: Any = BaseRequest.DEFAULT_NONE,
-        write_timeout: Any = BaseRequest.DEFAULT_NONE,  # noqa: ARG002 - covered by the total
-        connect_timeout: Any = BaseRequest.DEFAULT_NONE,  # noqa: ARG002 - one for all
-        pool_timeout: Any = BaseRequest.DEFAULT_NONE,  # noqa: ARG002 - the pool has no bound
-    ) -> tuple[int, bytes]:
-        reading = READ_TIMEOUT if read_timeout is BaseRequest.DEFAULT_NONE else float(read_timeout)
-        timeout = aiohttp.ClientTimeout(
-            total=CONNECT_TIMEOUT + 2 * reading, connect=CONNECT_TIMEOUT, sock_read=reading
-        )
-        body = _body(request_data)
+    async def post(self, url: URL, body: bytes | aiohttp.FormData, read_timeout: float) -> Any:
+        """What the Bot API answers. Raises TelegramError."""
         try:
-            async with self._open().request(
-                method, url, data=body, timeout=timeout, allow_redirects=False
+            async with self._open().post(
+                url,
+                data=body,
+                headers=JSON if isinstance(body, bytes) else None,
+                timeout=_patience(read_timeout),
+                allow_redirects=False,
             ) as response:
                 status, payload = response.status, await response.read()
                 self.date = response.headers.get("Date")
@@ -105,13 +99,12 @@ class AiohttpRequest(BaseRequest):
             raise NotSentError(f"No connection ({type(error).__name__})") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnknownError(f"Connection broken ({type(error).__name__})") from None
-        if status >= 500:
-            raise UnknownError(f"Server error {status}")
-        if status == 429:
-            raise FloodError(_retry_after(payload))
-        if status >= 300 and status not in BOT_API:
-            raise RefusedError(f"Refused with status {status}")
-        return status, payload
+        if status >= 300:
+            raise refusal(status, payload)
+        answer = decode(payload)
+        if not isinstance(answer, dict) or "result" not in answer:
+            raise UnknownError("The server's answer is not the Bot API's")
+        return answer["result"]
 
     @asynccontextmanager
     async def download(self, url: str) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -124,14 +117,6 @@ class AiohttpRequest(BaseRequest):
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnknownError(f"Download broken ({type(error).__name__})") from None
-
-    @staticmethod
-    def parse_json_payload(payload: bytes) -> dict[str, Any]:
-        """Like PTB's, without logging the payload."""
-        answer = decode(payload)
-        if not isinstance(answer, dict):
-            raise UnknownError("The server's answer is not JSON")
-        return answer
 
 
 @dataclass(frozen=True)
@@ -154,25 +139,28 @@ class Download:
             raise UnknownError(f"Download broken ({type(error).__name__})") from None
 
 
-class Client(Bot):
-    """PTB's client with raw answers: a field that PTB cannot read must neither hide a sent message nor stop a poll."""
+class Client:
+    """One bot's calls, with raw answers: an odd field must neither hide a message that was sent nor stop a poll."""
 
-    def __init__(self, token: str, base_url: str, request: AiohttpRequest) -> None:
-        super().__init__(
-            token,
-            base_url=f"{base_url}/bot",
-            base_file_url=f"{base_url}/file/bot",
-            request=request,
-            get_updates_request=request,
-        )
-        self._transport = request
+    def __init__(self, token: str, api_url: str, api: BotApi) -> None:
+        self.token = token
+        self._api_url, self._api = api_url, api
+        self._urls: dict[str, URL] = {}
 
     def __repr__(self) -> str:
         return f"Client({self.token.partition(':')[0]}:***)"
 
     async def call(self, method: str, *, read_timeout: float = READ_TIMEOUT, **parameters: Any) -> Any:
-        """Call a method of the Bot API. Raises TelegramError; `do_api_request` would do, but for its warnings."""
-        return await self._post(method, parameters, read_timeout=read_timeout)
+        """Call a method of the Bot API, without the parameters that are None. Raises TelegramError."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        files = {name: value for name, value in given.items() if isinstance(value, InputFile)}
+        body = _form(given, files) if files else msgspec.json.encode(given)
+        return await self._api.post(self._url(method), body, read_timeout)
+
+    def _url(self, method: str) -> URL:
+        if method not in self._urls:
+            self._urls[method] = URL(f"{self._api_url}/bot{self.token}/{method}")
+        return self._urls[method]
 
     @asynccontextmanager
     async def download(self, file_id: str) -> AsyncIterator[Download]:
@@ -181,35 +169,61 @@ class Client(Bot):
         path = facts.get("file_path") if isinstance(facts, dict) else None
         if not isinstance(path, str):
             raise UnknownError("the answer names no file")
-        async with self._transport.download(f"{self.base_file_url}/{path}") as response:
+        address = f"{self._api_url}/file/bot{self.token}/{path}"
+        async with self._api.download(address) as response:
             yield Download(path, response)
 
 
 def decode(payload: bytes) -> Any:
     """JSON as it comes, halves of surrogate pairs replaced (nothing later could encode them); None if it is none."""
     try:
+        return msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _decode_odd(payload)
+    except RecursionError:
+        return None
+
+
+def _decode_odd(payload: bytes) -> Any:
+    try:
         value = json.loads(payload.decode("utf-8", "replace"))
-        if b"\\ud" in payload or b"\\uD" in payload:
-            text = json.dumps(value, ensure_ascii=False)
-            value = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+        text = json.dumps(value, ensure_ascii=False)
+        return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
     except (ValueError, RecursionError):
         return None
-    return value
 
 
-def _body(data: RequestData | None) -> Any:
-    if data is None:
-        return None
-    if not data.contains_files:
-        return aiohttp.JsonPayload(data.parameters)
-    form = aiohttp.FormData(data.json_parameters)
-    for name, (filename, content, kind) in data.multipart_data.items():
+def refusal(status: int, payload: bytes) -> TelegramError:
+    """What an answer means that is no success."""
+    if status >= 500:
+        return UnknownError(f"Server error {status}")
+    answer = decode(payload)
+    answer = answer if isinstance(answer, dict) else {}
+    parameters = answer.get("parameters")
+    parameters = parameters if isinstance(parameters, dict) else {}
+    if status == 429:
+        seconds = parameters.get("retry_after")
+        return FloodError(float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 5.0)
+    if status not in REFUSALS:
+        return RefusedError(f"Refused with status {status}")
+    if isinstance(moved_to := parameters.get("migrate_to_chat_id"), int):
+        return ChatMigrated(moved_to)
+    return REFUSALS[status](str(answer.get("description") or f"Refused with status {status}"))
+
+
+@lru_cache(16)
+def _patience(reading: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=CONNECT_TIMEOUT + 2 * reading, connect=CONNECT_TIMEOUT, sock_read=reading
+    )
+
+
+def _form(given: Mapping[str, Any], files: Mapping[str, InputFile]) -> aiohttp.FormData:
+    form = aiohttp.FormData()
+    for name, value in given.items():
+        if name not in files:
+            form.add_field(name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+    for name, file in files.items():
+        filename, content, kind = file.field_tuple
         form.add_field(name, content, filename=filename, content_type=kind)
     return form
-
-
-def _retry_after(payload: bytes) -> float:
-    answer = decode(payload)
-    parameters = answer.get("parameters") if isinstance(answer, dict) else None
-    seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
-    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 5.0

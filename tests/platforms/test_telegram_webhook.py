@@ -131,7 +131,7 @@ async def test_only_a_running_bot_with_a_webhook_has_one(scene: Scene) -> None:
 async def test_an_address_that_telegram_refuses_needs_a_person(
     sandbox: Sandbox, scene: Scene, address: str
 ) -> None:
-    scene.platform.shared = type(scene.platform.shared)(sandbox.url, address, scene.platform.shared.request)
+    scene.platform.shared = type(scene.platform.shared)(sandbox.url, address, scene.platform.shared.api)
 
     with pytest.raises(Misconfigured, match="Bad webhook") as failure:
         await scene.adapter(mode="webhook").run(scene.host)
@@ -139,7 +139,7 @@ async def test_an_address_that_telegram_refuses_needs_a_person(
 
 
 async def test_a_webhook_without_an_address_needs_a_person(sandbox: Sandbox, scene: Scene) -> None:
-    scene.platform.shared = type(scene.platform.shared)(sandbox.url, None, scene.platform.shared.request)
+    scene.platform.shared = type(scene.platform.shared)(sandbox.url, None, scene.platform.shared.api)
 
     with pytest.raises(Misconfigured, match="address"):
         await scene.adapter(mode="webhook").run(scene.host)
