@@ -144,6 +144,16 @@ CASES = (
         "groups",
     ),
     Case(
+        "conversations show shop {conversation} --expand --before {message} --limit 3",
+        (
+            f"GET {R}/conversations/{{conversation}}",
+            f"GET {R}/conversations/{{conversation}}/mentions",
+            f"GET {R}/conversations/{{conversation}}/messages",
+        ),
+        "Saturday",
+        "groups",
+    ),
+    Case(
         "conversations messages shop {conversation} --before {message}",
         f"GET {R}/conversations/{{conversation}}/messages",
         ":",

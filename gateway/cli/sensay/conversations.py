@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from gateway.errors import InvalidArguments
 from gateway.sensay.api import conversations as api
 from gateway.sensay.api.client import Sensay
 from gateway.sensay.api.conversations import Conversation, Group, Message, newest_first
+from gateway.sensay.api.operation import Auth
 from gateway.sensay.api.values import Page
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,37 +117,8 @@ def show(
     --limit counts groups of messages.
     """
     at, wish = cursors(before, after), Wish(limit, everything=everything)
-    if at and (everything or limit > LARGEST):
-        raise click.UsageError(f"--before and --after go with a --limit of {LARGEST} at most.")
-
-    async def work(sensay: Sensay, uuid: str) -> tuple[Conversation, Sequence[Group]]:
-        head = await sensay.conversations.get(uuid, conversation, desk.auth)
-        if at:
-            return head, await _around(sensay, uuid)
-        asked = sensay.conversations.expanded if expand else sensay.conversations.mentions
-        groups = asked(uuid, conversation, desk.auth, limit=LARGEST if everything else min(limit, LARGEST))
-        return head, (await wish.first(groups)).items
-
-    async def _around(sensay: Sensay, uuid: str) -> Sequence[Group]:
-        page = await sensay.conversations.mentions_page(uuid, conversation, desk.auth, limit=limit, **at)
-        return [group async for group in _opened(sensay, uuid, page.items)] if expand else page.items
-
-    async def _opened(sensay: Sensay, uuid: str, groups: Sequence[Group]) -> AsyncIterator[Group]:
-        newer = _boundary(at.get("before_uuid"))
-        for index, group in enumerate(groups):
-            shown = group
-            if group.placeholder:
-                older = next(
-                    (one for one in groups[index + 1 :] if one.messages), _boundary(at.get("after_uuid"))
-                )
-                members = await sensay.conversations.expand(
-                    uuid, conversation, group, newer, older, desk.auth
-                )
-                shown = Group(type="opened", count=len(members), members=members)
-            yield shown
-            newer = shown if shown.messages else newer
-
-    head, groups = desk.ask_of(replica, work)
+    _check(at, wish)
+    head, groups = desk.ask_of(replica, _Reading(desk.auth, conversation, expand, at, wish))
     oldest_first = list(reversed(groups))
     if desk.screen.as_json:
         desk.screen.json({"conversation": head, "groups": oldest_first})
@@ -154,6 +127,50 @@ def show(
     desk.screen.talk(_rows(oldest_first))
     if not groups:
         desk.screen.line("nothing there")
+
+
+def _check(at: dict[str, str], wish: Wish) -> None:
+    if at and (wish.everything or wish.limit > LARGEST):
+        raise click.UsageError(f"--before and --after go with a --limit of {LARGEST} at most.")
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A conversation and the groups that are wished for, newest first: a page at a cursor, or so many of the newest."""
+
+    auth: Auth
+    conversation: str
+    expand: bool
+    at: dict[str, str]
+    wish: Wish
+
+    async def __call__(self, sensay: Sensay, replica: str) -> tuple[Conversation, Sequence[Group]]:
+        head = await sensay.conversations.get(replica, self.conversation, self.auth)
+        if self.at:
+            return head, await self._page(sensay, replica)
+        asked = sensay.conversations.expanded if self.expand else sensay.conversations.mentions
+        size = LARGEST if self.wish.everything else min(self.wish.limit, LARGEST)
+        return head, (await self.wish.first(asked(replica, self.conversation, self.auth, limit=size))).items
+
+    async def _page(self, sensay: Sensay, replica: str) -> Sequence[Group]:
+        query: dict[str, Any] = {"limit": self.wish.limit, **self.at}
+        page = await sensay.conversations.mentions_page(replica, self.conversation, self.auth, **query)
+        if not self.expand:
+            return page.items
+        return [group async for group in self._opened(sensay, replica, page.items)]
+
+    async def _opened(self, sensay: Sensay, replica: str, groups: Sequence[Group]) -> AsyncIterator[Group]:
+        newer, end = _boundary(self.at.get("before_uuid")), _boundary(self.at.get("after_uuid"))
+        for index, group in enumerate(groups):
+            shown = group
+            if group.placeholder:
+                older = next((one for one in groups[index + 1 :] if one.messages), end)
+                members = await sensay.conversations.expand(
+                    replica, self.conversation, group, newer, older, self.auth
+                )
+                shown = Group(type="opened", count=len(members), members=members)
+            yield shown
+            newer = shown if shown.messages else newer
 
 
 def _boundary(cursor: str | None) -> Group | None:
@@ -227,8 +244,7 @@ def tell_messages(
     wish: Wish,
 ) -> None:
     """A page at a cursor, or so many of the newest."""
-    if at and (wish.everything or wish.limit > LARGEST):
-        raise click.UsageError(f"--before and --after go with a --limit of {LARGEST} at most.")
+    _check(at, wish)
 
     async def work(sensay: Sensay, uuid: str) -> Sequence[Message]:
         if at:
