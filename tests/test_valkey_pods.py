@@ -40,7 +40,7 @@ class Pod:
     """A server and a Sentinel on an address of their own, with a folder that outlives them."""
 
     def __init__(self, address: str, folder: Path, ports: tuple[int, int]) -> None:
-        self.address, self.port = address, ports[0]
+        self.address, self.port, self.sentinel = address, *ports
         self._environment = {
             "PATH": f"{folder.parent / 'bin'}:{os.environ['PATH']}",
             "PEERS": " ".join(PODS),
@@ -76,6 +76,15 @@ class Pod:
             host=self.address, port=self.port, password=PASSWORD, socket_timeout=2, decode_responses=True
         ) as client:
             return client.execute_command(*command)
+
+    def knows(self) -> tuple[int, int]:
+        """How many replicas and other Sentinels its Sentinel has found."""
+        try:
+            with redis.Redis(host=self.address, port=self.sentinel, socket_timeout=2) as client:
+                found = client.sentinel_master("primary")
+        except redis.RedisError:
+            return 0, 0
+        return found["num-slaves"], found["num-other-sentinels"]
 
     def role(self) -> str | None:
         try:
@@ -121,6 +130,12 @@ def written(pod: Pod, key: str) -> bool:
     return False
 
 
+def on_disk(pod: Pod) -> bool:
+    state = pod.ask("INFO", "persistence")
+    assert isinstance(state, dict)
+    return not (state["aof_rewrite_in_progress"] or state["aof_rewrite_scheduled"])
+
+
 def test_the_first_pod_leads_another_takes_over_and_all_of_them_come_back(pods: list[Pod]):
     first, *others = pods
     for pod in pods:
@@ -128,6 +143,8 @@ def test_the_first_pod_leads_another_takes_over_and_all_of_them_come_back(pods: 
     eventually(lambda: roles(pods) == ["master", "slave", "slave"])
     assert first.role() == "master"
     eventually(lambda: written(first, "before"))
+    # a Sentinel asks the primary every ten seconds who follows it; one that it has not heard of, it cannot turn around
+    eventually(lambda: [pod.knows() for pod in pods] == [(2, 2)] * 3)
 
     first.kill()
     eventually(lambda: roles(others) == ["master", "slave"])
@@ -137,6 +154,8 @@ def test_the_first_pod_leads_another_takes_over_and_all_of_them_come_back(pods: 
     first.start()
     eventually(lambda: first.role() == "slave" and first.ask("GET", "meanwhile") == "kept")
 
+    # what a replica got when it joined is in its memory first, and in its file when that was rewritten
+    eventually(lambda: all(on_disk(pod) for pod in pods))
     for pod in pods:
         pod.kill()
     for pod in pods:
