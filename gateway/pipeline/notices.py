@@ -12,6 +12,8 @@ from gateway.settings.models import Bot, Settings
 
 MOST = 10
 """Parts of a fixed text."""
+KEPT = 1000
+"""Rendered texts that are kept: every message brings those that it might end with, and hardly ever needs one."""
 _PURPOSE: dict[TextName, Purpose] = {"failed": "error", "quota": "error", "greeting": "greeting"}
 
 
@@ -27,6 +29,7 @@ class Notices:
         profile: Callable[[str], Profile | None],
     ) -> None:
         self._current, self._renderer, self._profile = current, renderer, profile
+        self._kept: dict[tuple[PlatformName, TextName, str], tuple[Part, ...]] = {}
 
     def text(self, bot: str, name: TextName, locale: str | None) -> str:
         """The text with its placeholders; the greeting is the replica's own where the configuration has none."""
@@ -53,8 +56,19 @@ class Notices:
         if name == "failed" and reference:
             text = texts.failed(text, reference)
         said = texts.fill(text, reference=reference, seconds=seconds)
+        return self._kept.get((platform, name, said)) or self._rendered(platform, name, said, address)
+
+    def _rendered(
+        self, platform: PlatformName, name: TextName, said: str, address: Address
+    ) -> tuple[Part, ...]:
+        """An address only bounds the number of parts, so that a text of one part is the same wherever it goes."""
         reply = Reply(text=said, purpose=_PURPOSE.get(name, "notice"), notice=name)
         try:
-            return tuple(self._renderer(platform).render(reply, address))
+            parts = tuple(self._renderer(platform).render(reply, address))
         except Exception:  # noqa: BLE001 - an operator's text that cannot be formatted must not keep messages out
             return plain(reply, MOST)
+        if len(parts) == 1:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            self._kept[platform, name, said] = parts
+        return parts

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from msgspec.structs import replace
 
 from gateway.errors import Transient
 from gateway.messages import (
+    Address,
     Channel,
     ConversationKey,
     Deleted,
     Edited,
+    Part,
     Profile,
+    Reply,
     Sender,
     Unreadable,
 )
 from gateway.pipeline.accept import new_id, tag
 from gateway.policy.texts import BUILT_IN
 from gateway.ports import MessageReceived, Noted
-from tests.fakes import BrokenRenderer
+from tests.fakes import BrokenRenderer, LineRenderer
 from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
 EN, DE = BUILT_IN["en"], BUILT_IN["de"]
@@ -195,6 +200,25 @@ async def test_a_fixed_text_that_cannot_be_rendered_is_sent_plain(works: Works):
 
     assert ["answered"] == await outcomes(works, works.said("/help", answer_with="help"))
     assert await works.parts() == [EN["help"]]
+
+
+async def test_a_fixed_text_of_one_part_is_rendered_once_and_its_changes_are_seen(works: Works):
+    rendered: list[str] = []
+
+    class Counting(LineRenderer):
+        def render(self, reply: Reply, address: Address, *, max_parts: int = 10) -> list[Part]:
+            rendered.append(reply.text)
+            return super().render(reply, address, max_parts=max_parts)
+
+    works.renderer = Counting()
+    for _ in range(3):
+        await works.accept(works.said("/help", answer_with="help"))
+    works.settings = configured(texts={"help": "Ask me.\nAnything."})
+    for _ in range(2):
+        await works.accept(works.said("/help", answer_with="help"))
+
+    assert dict.fromkeys((EN["help"], EN["busy"]), 1) | {"Ask me.\nAnything.": 2} == Counter(rendered)
+    assert await works.parts() == [EN["help"]] * 3 + ["Ask me.", "Anything."] * 2
 
 
 # --- bounds and limits ---
