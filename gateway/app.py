@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from gateway import __version__
 from gateway.board import Board
 from gateway.control import Control
-from gateway.errors import Superseded, Transient
+from gateway.errors import Moved, Superseded, Transient
 from gateway.fleet import DEAF, Fleet, Surroundings
 from gateway.insight.counting import Counting
 from gateway.insight.reading import Reading
@@ -33,6 +33,7 @@ from gateway.pipeline.pauses import Pauses
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
+from gateway.placement import Placement
 from gateway.policy.handover import Order
 from gateway.ports import Clock, Completions, Fact, Journal, Noted, Observer, Platform, Retention
 from gateway.sensay.client import SensayClient
@@ -56,6 +57,8 @@ JOURNAL_EVERY = 1.0
 """Seconds between two attempts to reach a journal on a server."""
 HEAR_EVERY = 30.0
 CLOCK_BEHIND = 5.0
+HANDOVER = 3.0
+"""Seconds that turns under way have when another process takes an organisation over: it looks up what is left."""
 SEND_GRACE = 2.0
 """Seconds that sends under way have, whatever else is cut short."""
 
@@ -196,7 +199,8 @@ class Gateway:
         )
         self._pauses = Pauses(self.journal, self._clock)
         self._profiles = Profiles(self._fetch_profile, self._clock)
-        self.fleet = Fleet(self.current, makers.platform, self.journal, self._clock, self._observe)
+        self.placement = Placement(self.journal, self._clock, self._observe, settings.cluster.lease)
+        self.fleet = Fleet(self.current, makers.platform, self.placement, self._clock, self._observe)
         self._notices = Notices(self.current, self.fleet.renderer, self._profiles.known)
         self._presence = Presence(self._clock)
         self._rendering = Rendering(self.fleet.renderer, self._observe)
@@ -223,6 +227,7 @@ class Gateway:
             jitter=random.random,
             user_for=self._user_for,
             held=self._pauses.conversation,
+            hold=self.placement.hold,
         )
         self._dispatchers = {name: Dispatcher(name, self._tools) for name in settings.organizations}
         self.operators = Operators(
@@ -299,6 +304,7 @@ class Gateway:
             try:
                 await self.journal.open()
                 await self._pauses.open()
+                await self.placement.join(self._settings)
             except Transient as error:
                 if not self.journal.shared:
                     raise
@@ -434,6 +440,7 @@ class Gateway:
         """Take nothing new, finish what runs, for `shutdown_grace` at most; the journal has the rest."""
         self._note("gateway.draining")
         self._acceptor.closed = True
+        await self.placement.leave()
         for dispatcher in self._dispatchers.values():
             dispatcher.drain()
         await self._until_idle(self._settings.shutdown_grace, stop_now)
@@ -459,6 +466,7 @@ class Gateway:
     async def close(self) -> None:
         """Everything down, in the opposite order. Safe to call after a failed start."""
         self._acceptor.closed = True
+        await self.placement.leave()
         await self.fleet.let_go()
         if self.public is not None:
             await self.public.stop()
@@ -476,6 +484,7 @@ class Gateway:
             await self.operators.close()
         if self.admin is not None:
             await self.admin.stop()
+        await self.placement.close()
         await self.journal.close()
         if self._started:
             self._note("gateway.stopped")
@@ -486,15 +495,44 @@ class Gateway:
         """
         while True:
             try:
-                await self._dispatchers[name].run()
+                await self._run_until_moved(name)
             except Transient as error:
                 self._note("dispatcher.postponed", organization=name, error=str(error))
                 await self._clock.sleep(1.0)
+                continue
+            except Moved:
+                self._note("dispatcher.moved", organization=name)
             except Superseded as error:
                 self._note("dispatcher.superseded", level="warning", organization=name, error=str(error))
-                self._dispatchers[name] = Dispatcher(name, self._tools)
-                if self._acceptor.closed:
-                    self._dispatchers[name].drain()
+            self._dispatchers[name] = Dispatcher(name, self._tools)
+            if self._acceptor.closed:
+                self._dispatchers[name].drain()
+
+    async def _run_until_moved(self, name: str) -> None:
+        """Raises Moved when another process is to ask for the organisation: turns under way end first, for a while."""
+        dispatcher = self._dispatchers[name]
+        if not self.journal.shared:
+            await dispatcher.run()
+            return
+        running = asyncio.ensure_future(dispatcher.run())
+        moving = asyncio.ensure_future(self._moving(name, dispatcher))
+        try:
+            await asyncio.wait({running, moving}, return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                raise Moved("another process is to ask", lease=name)
+            await running
+        finally:
+            for task in (running, moving):
+                task.cancel()
+            await asyncio.gather(running, moving, return_exceptions=True)
+
+    async def _moving(self, name: str, dispatcher: Dispatcher) -> None:
+        """Return when it was to be another's and has come to rest."""
+        await self.placement.until_moved(f"dispatcher/{name}")
+        dispatcher.drain()
+        until = self._clock.monotonic() + HANDOVER
+        while dispatcher.in_flight and self._clock.monotonic() < until:
+            await self._clock.sleep(0.02)
 
     async def _keep_house(self) -> None:
         while True:

@@ -82,3 +82,7 @@ class Superseded(GatewayError):
     """The lease that this write was made under is no longer ours: stop at once, another holder has taken
     over.
     """
+
+
+class Moved(Superseded):
+    """The lease is to be another process's, and is given back in good order."""

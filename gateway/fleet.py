@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.errors import Superseded, Transient
+from gateway.errors import Moved, Superseded, Transient
 from gateway.messages import Channel, PlatformName, Profile
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.deliver import Courier
 from gateway.pipeline.host import ChannelHost, StateReport
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
+from gateway.placement import Placement
 from gateway.ports import Adapter, Clock, Host, Journal, Lease, Observer, Platform, Renderer
 from gateway.settings.models import Settings
 from gateway.settings.plan import PLATFORMS, Plan, channels
@@ -27,6 +28,8 @@ HTTP: tuple[PlatformName, ...] = ("web", "webhook")
 WATCH_EVERY = 15.0
 HEARD_EVERY, CALLED_EVERY = 180.0, 900.0
 """Longest silence of a running connection, in seconds: between polls or heartbeats, and of one that is called."""
+HANDOVER = 5.0
+"""Seconds that sends under way have when another process takes a channel over."""
 DEAF = "deaf: our own listener does not answer"
 
 
@@ -51,7 +54,7 @@ class Fleet:
         self,
         current: Callable[[], Settings],
         load: Callable[[PlatformName, Settings], Platform],
-        journal: Journal,
+        placement: Placement,
         clock: Clock,
         observer: Observer,
     ) -> None:
@@ -60,7 +63,8 @@ class Fleet:
         self._renderers: dict[PlatformName, Renderer] = {}
         self._live: dict[Channel, tuple[Adapter, ChannelHost]] = {}
         self._couriers: dict[Channel, Courier] = {}
-        self._supervisor = Supervisor(journal, self._serve, clock, observer, random.random)
+        self._placement = placement
+        self._supervisor = Supervisor(placement, self._serve, clock, observer, random.random)
         self._around: Surroundings | None = None
         self.more_routes: Callable[[list[Any]], None] = lambda _: None
         """Told of the public routes of a platform that was first used after the start."""
@@ -105,7 +109,7 @@ class Fleet:
         courier = self._couriers.get(channel)
         if courier is not None:
             courier.drain()
-            await courier.until_idle(5.0)
+            await courier.until_idle(HANDOVER)
         await self._supervisor.stop(channel)
 
     async def _close(self, *names: PlatformName) -> None:
@@ -179,10 +183,19 @@ class Fleet:
                 group.create_task(courier.run())
                 group.create_task(_lost(lease))
                 group.create_task(self._watch(channel, host, section))
+                if self._surroundings.journal.shared:
+                    group.create_task(self._move(channel, courier))
         finally:
             self._surroundings.presence.detach(channel)
             self._couriers.pop(channel, None)
             self._live.pop(channel, None)
+
+    async def _move(self, channel: Channel, courier: Courier) -> None:
+        """Give it back when it is to be another's: what is being sent is sent first."""
+        await self._placement.until_moved(f"channel/{channel}")
+        courier.drain()
+        await courier.until_idle(HANDOVER)
+        raise Moved("the channel is to be another's")
 
     async def _watch(self, channel: Channel, host: ChannelHost, section: Any) -> None:
         """Rebuild a connection that counts as running and of which nothing is heard, whatever it hangs in.

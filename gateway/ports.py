@@ -287,9 +287,17 @@ class Journal(Protocol):
     # leases, log, wake-ups
 
     def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
-        """Wait for and hold the only lease of that name: `dispatcher/{organization}`,
-        `channel/{bot}/{platform}`.
+        """Wait for and hold the only lease of that name: `dispatcher/{organization}`, `channel/{bot}/{platform}`,
+        `account/{whose}`.
         """
+        ...
+
+    async def gather(self, pod: str, mark: str, ttl: float) -> dict[str, str]:
+        """Say that a process is there, for `ttl` seconds; returns the marks of all that are, by their names."""
+        ...
+
+    async def leave(self, pod: str) -> None:
+        """It is not there any more."""
         ...
 
     async def log(
@@ -518,6 +526,15 @@ class ShowsDraft(Protocol):
 
         May raise anything: it is swallowed.
         """
+        ...
+
+
+@runtime_checkable
+class Fronts(Protocol):
+    """An adapter whose requests over HTTP any process may take, while another one runs the channel."""
+
+    async def front(self, host: Host) -> bool:
+        """Make ready to take them, instead of `run`; False if there are none. Raises Transient."""
         ...
 
 

@@ -6,15 +6,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from gateway.errors import Superseded
+from gateway.errors import Moved, Superseded
 from gateway.messages import BotState, Channel
 from gateway.policy.lifecycle import after_error
-from gateway.ports import BotChanged, Clock, Journal, Lease, Noted, Observer
+from gateway.ports import BotChanged, Clock, Lease, Noted, Observer
 
-Serve = Callable[[Channel, Lease, Callable[[BotState, str | None], None]], Awaitable[None]]
+Report = Callable[[BotState, str | None], None]
+Serve = Callable[[Channel, Lease, Report], Awaitable[None]]
 """Run one channel under its lease until cancelled; report its state; raise what ended it."""
+
+
+class Leases(Protocol):
+    def hold(self, name: str, waits: Report, /) -> AbstractAsyncContextManager[Lease]:
+        """As `Journal.hold`; `waits` hears what it waits for when another process has it. Raises Moved."""
+        ...
+
 
 STEADY = 60.0
 """Seconds of running after which earlier failures are forgotten."""
@@ -45,9 +55,9 @@ class Supervisor:
     """Runs `serve` for every channel it is told to keep."""
 
     def __init__(
-        self, journal: Journal, serve: Serve, clock: Clock, observer: Observer, jitter: Callable[[], float]
+        self, leases: Leases, serve: Serve, clock: Clock, observer: Observer, jitter: Callable[[], float]
     ) -> None:
-        self._journal, self._serve = journal, serve
+        self._leases, self._serve = leases, serve
         self._clock, self._observer, self._jitter = clock, observer, jitter
         self._channels: dict[Channel, Status] = {}
 
@@ -85,11 +95,13 @@ class Supervisor:
     async def _keep(self, channel: Channel, status: Status) -> None:
         while True:
             began = self._clock.monotonic()
+
+            def report(state: BotState, why: str | None) -> None:
+                self._report(channel, status, state, why)
+
             try:
-                async with self._journal.hold(f"channel/{channel}") as lease:
-                    await self._serve(
-                        channel, lease, lambda state, why: self._report(channel, status, state, why)
-                    )
+                async with self._leases.hold(f"channel/{channel}", report) as lease:
+                    await self._serve(channel, lease, report)
                 error: BaseException = RuntimeError("the channel ended by itself")
             except asyncio.CancelledError:
                 if (task := asyncio.current_task()) is None or task.cancelling():
@@ -99,6 +111,8 @@ class Supervisor:
                 error = _first(group)
             except Exception as raised:  # noqa: BLE001 - whatever a platform throws, the channel is tried again
                 error = raised
+            if isinstance(error, Moved):
+                continue
             if isinstance(error, Superseded):
                 fields = {"bot": channel.bot, "platform": channel.platform}
                 self._observer(Noted(event="channel.superseded", level="warning", fields=fields))

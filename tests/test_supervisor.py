@@ -12,6 +12,7 @@ from gateway.errors import Misconfigured, Permanent, Superseded, Transient
 from gateway.fleet import _ends_badly
 from gateway.journal import open_journal
 from gateway.messages import BotState, Channel
+from gateway.placement import Placement
 from gateway.policy.lifecycle import CAP, PERSON_CAP, PERSON_EVERY
 from gateway.ports import BotChanged, Lease, Noted
 from gateway.supervisor import STEADY, Supervisor
@@ -27,7 +28,8 @@ class Stage:
 
     def __init__(self, journal, clock: FakeClock) -> None:
         self.clock, self.facts = clock, Facts()
-        self.supervisor = Supervisor(journal, self._serve, clock, self.facts, lambda: 1.0)
+        leases = Placement(journal, clock, self.facts, 10.0)
+        self.supervisor = Supervisor(leases, self._serve, clock, self.facts, lambda: 1.0)
         self.served: list[Channel] = []
         self.tokens: list[int] = []
         self.running: dict[Channel, asyncio.Future[None]] = {}

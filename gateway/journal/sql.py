@@ -163,6 +163,12 @@ class SqlJournal:
         async with self._holding[name]:
             yield leases.Held(name, await self._write(leases.draw, name))
 
+    async def gather(self, pod: str, mark: str, ttl: float) -> dict[str, str]:  # noqa: ARG002 - alone, for good
+        return {pod: mark}
+
+    async def leave(self, pod: str) -> None:
+        """Nobody else is there to know."""
+
     async def log(
         self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100
     ) -> Log:

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -83,6 +84,8 @@ class Tools:
     user_for: Callable[[PlatformName, str, str], User]
     held: Callable[[ConversationKey], bool] = lambda _: False
     """Whether messages of this conversation have to wait, because an operator paused it."""
+    hold: Callable[[str], AbstractAsyncContextManager[Lease]] | None = None
+    """How a lease is had where it has to be this process's turn; None: as the journal gives it."""
 
 
 @dataclass
@@ -138,6 +141,11 @@ class Dispatcher:
         return len(self._turns)
 
     @property
+    def holding(self) -> bool:
+        """Whether this process asks for the organisation."""
+        return self._lease is not None
+
+    @property
     def waiting(self) -> int:
         """Messages that wait to be asked."""
         return len(self._waiting) + len(self._held)
@@ -156,8 +164,9 @@ class Dispatcher:
     async def run(self) -> None:
         """Until cancelled; once. Raises Superseded when the lease is lost: another process may have taken over."""
         journal = self._tools.journal
+        hold = self._tools.hold or journal.hold
         async with (
-            journal.hold(f"dispatcher/{self.organization}") as lease,
+            hold(f"dispatcher/{self.organization}") as lease,
             journal.watch(f"inbox/{self.organization}") as inbox,
         ):
             self._lease = lease

@@ -16,6 +16,7 @@ from gateway.journal.valkey import (
     ledger,
     letters,
     looking,
+    members,
     notes,
     outbox,
     turns,
@@ -162,6 +163,12 @@ class ValkeyJournal:
 
     def hold(self, name: str) -> AbstractAsyncContextManager[Lease]:
         return self._leases.hold(name)
+
+    async def gather(self, pod: str, mark: str, ttl: float) -> dict[str, str]:
+        return await members.gather(self._store, pod, mark, ttl)
+
+    async def leave(self, pod: str) -> None:
+        await members.leave(self._store, pod)
 
     async def log(
         self, key: ConversationKey, *, after: int = 0, before: int | None = None, limit: int = 100

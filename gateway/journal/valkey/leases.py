@@ -81,6 +81,8 @@ class Leases:
         self._lasting = lasting
         self._client: Redis | None = None
         self._session: Session | None = None
+        self._owed: dict[str, str] = {}
+        """Claims that could not be given back: while the session lasts, nobody else gets those leases."""
         self._beginning = asyncio.Lock()
         self._keeping: asyncio.Task[None] | None = None
         self._rivals: dict[str, asyncio.Event] = {}
@@ -124,6 +126,9 @@ class Leases:
             if self._session is not None and not await self._renewed(self._session):
                 self._session.end()
                 self._session = None
+                self._owed.clear()
+            for claim, name in list(self._owed.items()):
+                await self._let_go(name, claim)
 
     async def _renewed(self, session: Session) -> bool:
         """Try until it is renewed or too late."""
@@ -184,13 +189,19 @@ class Leases:
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[Lease]:
         claim = secrets.token_hex(8)
-        lease = await self._taken(name, claim)
         try:
-            yield lease
-        finally:
-            if not lease.lost:
-                with suppress(GatewayError):
-                    await self._store.write(f"lease/{name}", "let_go", name=name, claim=claim)
+            yield await self._taken(name, claim)
+        finally:  # also of one that was cancelled while it was drawn
+            await self._let_go(name, claim)
+
+    async def _let_go(self, name: str, claim: str) -> None:
+        """Give it back, if it was drawn; if the server is away just now, later."""
+        if self._session is None or self._session.over:
+            return
+        self._owed[claim] = name
+        with suppress(GatewayError):
+            await self._store.write(f"lease/{name}", "let_go", name=name, claim=claim)
+            self._owed.pop(claim, None)
 
     async def _taken(self, name: str, claim: str) -> Held:
         gone: str | None = None
@@ -225,6 +236,8 @@ class Leases:
             return [rest]
         if kind == "channel":
             return list(await self._homes.of(rest.partition("/")[0], fresh=True))
+        if kind == "account":
+            return []
         return await self._homes.all()
 
 

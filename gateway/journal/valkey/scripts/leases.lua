@@ -36,3 +36,18 @@ function entry.plant(a)
   end
   call('HSET', prefix .. 'fences', a.lease.name, a.lease.token)
 end
+
+-- Who is there: a process is forgotten when it has not said so for its `ttl`.
+function entry.gather(a)
+  call('ZADD', prefix .. 'until', exact(now + a.ttl), a.pod)
+  call('HSET', prefix .. 'marks', a.pod, a.mark)
+  for _, gone in ipairs(call('ZRANGEBYSCORE', prefix .. 'until', '-inf', '(' .. exact(now))) do
+    entry.leave({pod = gone})
+  end
+  return call('HGETALL', prefix .. 'marks')
+end
+
+function entry.leave(a)
+  call('ZREM', prefix .. 'until', a.pod)
+  call('HDEL', prefix .. 'marks', a.pod)
+end
