@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,12 @@ from gateway.errors import Transient
 BODY_LIMIT = 16 * 1024
 NO_STORE = {"Cache-Control": "no-store"}
 SECURITY_HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+
+_SEEN = re.compile(
+    r"[^\s\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
+    r"\u2028-\u202f\u205f-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0]"
+)
+"""A character that shows; `openapi.yaml` has the same pattern."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
@@ -114,7 +121,8 @@ def timestamp(seconds: float) -> str:
 async def read_body(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
     """Read the raw body, never more than `limit` bytes of it. Raises Problem 413, or 415 if it is compressed."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Problem(415, "Send the body without a content encoding.")
+        # the library breaks off when it cannot unpack a body, so nobody is to use this connection again
+        raise Problem(415, "Send the body without a content encoding.", headers={"Connection": "close"})
     too_large = Problem(413, f"The body may have at most {limit} bytes.")
     if (request.content_length or 0) > limit:
         raise too_large
@@ -124,6 +132,11 @@ async def read_body(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
         if len(body) > limit:
             raise too_large
     return bytes(body)
+
+
+def is_blank(text: str) -> bool:
+    """Whether there is nothing to see: spaces, and characters that only join, mark or steer others."""
+    return _SEEN.search(text) is None
 
 
 def parse(body: bytes, kind: type[T]) -> T:

@@ -7,7 +7,7 @@ import re
 
 import msgspec
 
-from adapters.http import Problem
+from adapters.http import Problem, is_blank
 from adapters.web.sessions import Session
 from gateway.messages import Address, ConversationKey, Said, Sender
 
@@ -40,7 +40,7 @@ def dedupe_key(session: Session, key: str) -> str:
 
 def said(session: Session, post: Post, key: str, *, locale: str | None, now: float) -> Said:
     """Raises Problem 422 for a text that nobody could answer."""
-    if not post.text.strip():
+    if is_blank(post.text):
         raise Problem(422, "The text is blank.")
     if len(post.text) > TEXT_LIMIT:
         raise Problem(422, f"The text may have at most {TEXT_LIMIT} characters.")

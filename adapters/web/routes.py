@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400.0
 HISTORY_LIMIT = 100
+_RESOURCES = ("sessions", "messages", "events", "history", "conversation", "picture")
 _NEWEST = 2**53
 _UNSAID = {"theme": "auto", "position": "bottom-right"}
 _STATUS = {"accepted": "queued", "busy": "busy", "limited": "busy", "denied": "denied", "ignored": "denied"}
@@ -80,6 +81,7 @@ class WebRoutes:
 
     def table(self) -> list[web.RouteDef]:
         api = "/v1/web/{bot}"
+        preflight = self._door(_preflight)
         return [
             web.get("/widget.js", self._widget),
             web.get("/widget/{hash}.js", answering(self._pinned_widget)),
@@ -92,7 +94,7 @@ class WebRoutes:
             web.get(f"{api}/history", self._door(self._history), allow_head=False),
             web.delete(f"{api}/conversation", self._door(self._forget)),
             web.get(f"{api}/picture", self._door(self._picture), allow_head=False),
-            web.options(api + "/{rest:.*}", self._door(_preflight)),
+            *(web.options(f"{api}/{name}", preflight) for name in _RESOURCES),
         ]
 
     # --- files

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from adapters.http import Problem, parse
+from adapters.http import Problem, is_blank, parse
 from gateway.messages import Address, ConversationKey, Said, Sender
 
-_PRINTABLE = r"\A[^\x00-\x1f\x7f]+\Z"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WEBHOOK_ID = re.compile(r"[!-~]{1,255}")
 MAX_WAIT = 55
 """Seconds that a request is held: below the usual minute of a proxy in front of us."""
@@ -21,7 +21,7 @@ _WAIT = re.compile(r'\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?:;.*)?', re.IGNORECASE)
 class User(msgspec.Struct, frozen=True):
     """Who speaks, by the caller's own id. What else the caller knows of them is passed over."""
 
-    id: Annotated[str, msgspec.Meta(max_length=255, pattern=_PRINTABLE)]
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
     name: str | None = None
     locale: str | None = None
 
@@ -31,7 +31,7 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     user: User
     text: str
-    conversation: Annotated[str, msgspec.Meta(max_length=128, pattern=_PRINTABLE)] | None = None
+    conversation: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -40,7 +40,10 @@ def said(bot: str, webhook_id: str, raw: bytes, now: float) -> Said:
     if not _WEBHOOK_ID.fullmatch(webhook_id):
         raise Problem(422, "webhook-id must be 1 to 255 printable ASCII characters.")
     body = parse(raw, Body)
-    if not body.text.strip():
+    for name, value in (("user.id", body.user.id), ("conversation", body.conversation or "")):
+        if _CONTROL.search(value):
+            raise Problem(422, f"{name} has control characters.")
+    if is_blank(body.text):
         raise Problem(422, "text is blank.")
     conversation = body.conversation or conversation_of(body.user.id)
     return Said(

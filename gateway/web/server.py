@@ -19,6 +19,7 @@ from gateway.web.problem import problem
 
 _log = structlog.get_logger()
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SOFTWARE = "sensay-gateway"
 LARGEST_BODY = 1024 * 1024
 """Bytes; routes set their own, lower limits."""
 BACKLOG = 1024
@@ -91,6 +92,45 @@ def _given(request: web.Request) -> str:
     return ""
 
 
+class _Protocol(web.RequestHandler):
+    """Bytes that are no HTTP request are answered like any other mistake.
+
+    The library would echo them, and write them into the log with a traceback: a header of theirs may be a secret.
+    """
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500 or request.writer.output_size > 0:
+            return super().handle_error(request, status, exc, message)
+        refusal = problem(status, "This is not a valid HTTP request.", headers={"Server": SOFTWARE})
+        refusal.force_close()
+        return refusal
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # an application makes its server itself, and takes no other
+        return server
+
+
+async def _unnamed(_: web.Request, response: web.StreamResponse) -> None:
+    """Which libraries serve, in which versions, is nobody's business."""
+    response.headers["Server"] = SOFTWARE
+
+
 class _OpenRouter(web.UrlDispatcher):
     """Takes routes also while it serves: a reload may bring the first bot of a platform."""
 
@@ -104,9 +144,10 @@ class Listener:
     def __init__(self, host: str, port: int, routes: Sequence[Any], middlewares: Sequence[Any] = ()) -> None:
         app = web.Application(middlewares=[problems, *middlewares], client_max_size=LARGEST_BODY)
         app._router = self._router = _OpenRouter()  # noqa: SLF001 - its argument is deprecated without another way
+        app.on_response_prepare.append(_unnamed)
         self.add(routes)
         self._host, self.port = host, port
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+        self._runner = _Runner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         self.up = False
 
     def add(self, routes: Sequence[Any]) -> None:

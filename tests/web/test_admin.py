@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -367,5 +368,40 @@ async def test_names_that_nobody_has_add_no_series(open_to_all: Any):
     async with http.get("/metrics") as answer:
         text = await answer.text()
 
-    assert "nobody" not in text
+    assert "nobody-" not in text
     assert before == len(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer se\x00cret\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-secret: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"nothing of the kind\r\n\r\n",
+    ],
+)
+async def test_bytes_that_are_no_request_are_a_problem_that_repeats_nothing_of_them_nor_logs_it(
+    request_: bytes, caplog: pytest.LogCaptureFixture
+):
+    listener = Listener("127.0.0.1", 0, [])
+    await listener.start()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
+        writer.write(request_)
+        async with asyncio.timeout(5):
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    finally:
+        await listener.stop()
+
+    assert head.split(b" ")[1] == b"400"
+    assert b"Server: sensay-gateway" in head
+    assert PROBLEM == json.loads(body).keys()
+    assert b"cret" not in body
+    assert caplog.text == ""
+
+
+async def test_which_libraries_serve_is_not_told():
+    async with running(settings()) as (_, client), client.get("/livez") as response:
+        assert response.headers["Server"] == "sensay-gateway"

@@ -155,6 +155,12 @@ async def test_an_unknown_bot_is_not_found(site: Site) -> None:
         await problem(await site.client.get(path, headers={"Origin": SHOP}), 404)
 
 
+async def test_an_address_that_is_none_is_not_found_whatever_is_done_there(site: Site) -> None:
+    for method in ("GET", "POST", "OPTIONS"):
+        path = "/v1/web/support/nothing"
+        assert (await site.client.request(method, path, headers={"Origin": SHOP})).status == 404
+
+
 async def test_two_visitors_never_share_a_conversation(site: Site) -> None:
     one, other = Visitor(site), Visitor(site)
     await one.begin()

@@ -80,7 +80,7 @@ async def test_a_message_needs_a_usable_key(visitor: Visitor, host: WebHost, key
     assert (400, []) == (response.status, host.said)
 
 
-@pytest.mark.parametrize("text", ["", " \n\t", "x" * 4001, 5, None, ["x"], {}])
+@pytest.mark.parametrize("text", ["", " \n\t", "\u200b\u00a0\ufe0f\x00", "x" * 4001, 5, None, ["x"], {}])
 async def test_a_text_that_nobody_could_answer_is_refused(
     visitor: Visitor, host: WebHost, text: object
 ) -> None:
