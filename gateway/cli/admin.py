@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, InvalidURL
 
 from gateway.cli.options import config_option, read
 from gateway.settings.models import Settings
@@ -30,6 +30,10 @@ class Admin:
 
     def ask(self, method: str, path: str, **query: Any) -> Any:
         """Return what it answers, decoded; says in words what went wrong and exits with 1."""
+        return _or_exit(lambda: self.request(method, path, **query))
+
+    def request(self, method: str, path: str, **query: Any) -> Any:
+        """Return what it answers, decoded. Raises NoAnswerError."""
 
         async def work() -> Any:
             async with self._sent(method, path, query) as response:
@@ -44,17 +48,17 @@ class Admin:
             async with self._sent("POST", path, {}) as response:
                 return await _kept(response, file)
 
-        size: int = self._run(work())
+        size: int = _or_exit(lambda: self._run(work()))
         return size
 
     def _run(self, work: Any) -> Any:
         try:
             return asyncio.run(work)
+        except InvalidURL as error:
+            known = "they look like http://127.0.0.1:9090"
+            raise NoAnswerError(f"{self.url} is no address of a gateway; {known}") from error
         except (ClientError, TimeoutError, OSError) as error:
-            click.echo(f"no gateway answers at {self.url}: {error}", err=True)
-        except _RefusedError as refused:
-            click.echo(str(refused), err=True)
-        sys.exit(1)
+            raise NoAnswerError(f"no gateway answers at {self.url}: {_why(error)}") from error
 
     @asynccontextmanager
     async def _sent(self, method: str, path: str, query: dict[str, Any]) -> AsyncIterator[ClientResponse]:
@@ -65,12 +69,28 @@ class Admin:
             session.request(method, self.url.rstrip("/") + path, params=known) as response,
         ):
             if response.status >= 400:
-                raise _RefusedError(await _reason(response))
+                raise NoAnswerError(await _reason(response))
             yield response
 
 
-class _RefusedError(Exception):
-    """The gateway said no; the message is for the operator."""
+class NoAnswerError(Exception):
+    """Nobody answered, or the gateway said no; the message is for the operator."""
+
+
+def _or_exit(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except NoAnswerError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+def _why(error: Exception) -> str:
+    """The system's words where it has some: the library's hold its own objects."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if isinstance(number, int) and number > 0 else str(error)
 
 
 async def _reason(response: ClientResponse) -> str:
@@ -91,6 +111,10 @@ async def _kept(response: ClientResponse, file: Path) -> int:
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)
+    except ClientError:
+        raise
+    except OSError as error:
+        raise NoAnswerError(f"cannot write {file}: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
     return size

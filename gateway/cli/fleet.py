@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import click
 
-from gateway.cli.admin import Admin, admin_options
+from gateway.cli.admin import Admin, NoAnswerError, admin_options
 from gateway.cli.options import json_option
 
 COLOURS = {"running": "green", "starting": "yellow", "degraded": "yellow", "failed": "red", "paused": "cyan"}
@@ -38,9 +38,19 @@ def status(admin: Admin, watch: bool, as_json: bool) -> None:
         try:
             while True:
                 time.sleep(EVERY)
-                live.update(_board(admin.ask("GET", "/status.json")))
+                live.update(_look(admin))
         except KeyboardInterrupt:
             return
+
+
+def _look(admin: Admin) -> Any:
+    """The board, or why there is none: whoever watches a restart wants to see its end, too."""
+    from rich.text import Text
+
+    try:
+        return _board(admin.request("GET", "/status.json"))
+    except NoAnswerError as error:
+        return Text(str(error), style="red")
 
 
 def _board(document: dict[str, Any]) -> Any:
@@ -61,16 +71,17 @@ def _board(document: dict[str, Any]) -> Any:
         for name, bot in document["bots"].items()
         for platform, channel in bot["platforms"].items()
     ]
+    told: set[str] = set()
     for name, platform, channel, bot in sorted(rows, key=lambda row: (row[2]["state"] == "running", row[:2])):
+        figures = (bot["queue"]["waiting"], bot["turns"]["answered"], bot["turns"]["failed"])
         fleet.add_row(
             Text(name),
             platform,
             Text(channel["state"], style=COLOURS.get(channel["state"], "")),
-            str(bot["queue"]["waiting"]),
-            str(bot["turns"]["answered"]),
-            str(bot["turns"]["failed"]),
+            *("" if name in told else str(figure) for figure in figures),  # they are the whole bot's
             Text(channel["error"] or ""),
         )
+        told.add(name)
     hands = document.get("paused_conversations", ())
     paused = [
         Text(f"{one['conversation']}: a person has it until {one['until'] or 'it is given back'}")

@@ -152,12 +152,17 @@ async def test_the_verbs_say_in_words_why_they_cannot(
     unknown = await operator.verb("trace", "nothing-like-it")
     wrong = await operator.verb("trace", "x", "--token", "wrong")
     nobody = await operator.verb("trace", "x", "--admin", f"http://127.0.0.1:{free_port()}")
+    nowhere = await operator.verb("trace", "x", "--admin", "nowhere")
+    unwritable = await operator.verb("journal", "backup", str(tmp_path / "no" / "backup.db"))
     program.signal(signal.SIGTERM)
 
-    assert [1, 1, 1] == [code for code, _ in (unknown, wrong, nobody)]
+    assert [1, 1, 1, 1, 1] == [code for code, _ in (unknown, wrong, nobody, nowhere, unwritable)]
     assert "Nothing is known" in unknown[1]
     assert "Unauthorized" in wrong[1]
+    assert nobody[1].rstrip().endswith("Connection refused")
     assert "no gateway answers" in nobody[1]
+    assert "nowhere is no address of a gateway" in nowhere[1]
+    assert f"cannot write {tmp_path / 'no' / 'backup.db'}" in unwritable[1]
     assert 0 == await program.ended()
 
 
