@@ -21,7 +21,8 @@ def figures_view(figures: Figures, now: float) -> dict[str, Any]:
     return {
         "known": figures.known,
         "coming": figures.coming,
-        "as_of": None if figures.at is None else _since(now - figures.at),
+        "age": None if figures.at is None else _age(now - figures.at),
+        "as_of": None if figures.at is None else f"as of {_age(now - figures.at)}",
         "absent": trouble(figures.absent, now) if figures.absent else None,
         "error": trouble(figures.error, now) if figures.error else None,
         "days": None if days is None else [_day_view(day) for day in reversed(days)],
@@ -81,8 +82,8 @@ def _share_view(share: Share, total: int) -> dict[str, Any]:
     }
 
 
-def _since(seconds: float) -> str:
-    if seconds < 60:
-        return "as of less than a minute ago"
+def _age(seconds: float) -> str:
     minutes = int(seconds // 60)
-    return f"as of {minutes} min ago" if minutes < 120 else f"as of {minutes // 60} h ago"
+    if minutes < 1:
+        return "a moment ago"
+    return f"{minutes} min ago" if minutes < 120 else f"{minutes // 60} h ago"

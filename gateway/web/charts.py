@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from gateway.web.figures import Day, Share
 
-WIDE, HIGH, LEFT, BELOW, ABOVE = 640, 210, 52, 26, 10
+WIDE, HIGH, LEFT, BELOW, ABOVE = 440, 200, 46, 26, 10
 SMALL_WIDE, SMALL_HIGH = 168, 40
 _TURN = 2 * math.pi
 KNOWN_SOURCES = ("telegram", "discord", "web", "embed")

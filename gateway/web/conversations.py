@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from gateway.errors import GatewayError, InvalidArguments
+from gateway.web import markdown
 from gateway.web.analytics import figures_view
 from gateway.web.figures import Counts
 from gateway.web.page import span
@@ -226,7 +227,7 @@ def _talk_view(bot: str, talk: Talk, now: float) -> dict[str, Any]:
         "source": talk.source,
         "messages": talk.messages,
         "replies": talk.replies,
-        "began": None if talk.began_at is None else _clock(talk.began_at),
+        "began": None if talk.began_at is None else _day(talk.began_at),
         "last": None if talk.last_at is None else _clock(talk.last_at),
         "ago": None if talk.last_at is None else _ago(talk.last_at, now),
     }
@@ -241,6 +242,7 @@ def _line_view(line: Line) -> dict[str, Any]:
         "replica": replica,
         "who": line.who or ("Replica" if replica else "Somebody"),
         "source": line.source,
+        "html": markdown.shown(line.text) if replica and cut < 0 else None,
         "text": line.text if cut < 0 else line.text[:cut],
         "rest": None if cut < 0 else line.text[cut:],
         "length": f"{len(line.text):,}",
@@ -259,9 +261,14 @@ def _clock(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%-d %b %Y, %H:%M UTC")
 
 
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%-d %b %Y")
+
+
 def _ago(at: float, now: float) -> str:
     return "now" if now - at < 1 else f"{span(now - at)} ago"
 
 
 def _as_of(at: float, now: float) -> str:
-    return f"as of {_ago(at, now)}" if now - at >= 1 else "as of now"
+    clock = datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+    return f"as of {clock}" + (f", {_ago(at, now)}" if now - at >= 1 else "")
