@@ -26,6 +26,7 @@ from adapters.discord.health import Health
 from adapters.discord.inbox import Inbox
 from adapters.discord.interactions import Interactions
 from adapters.discord.outgoing import Outgoing
+from adapters.discord.pastes import Pastes
 from adapters.discord.responses import Responses
 from adapters.discord.starts import Starts
 from gateway.errors import Misconfigured, Transient
@@ -148,7 +149,8 @@ class _Run:
         )
         self._listening = section.groups.mode in ("listen", "open") or self._me.threads
         responses = Responses(shared.http, Route.BASE, client.http.user_agent, gate)
-        self._interactions = Interactions(host, self._me, responses)
+        self._pastes = Pastes(shared.http, Route.BASE, adapter.bot)
+        self._interactions = Interactions(host, self._me, responses, self._pastes)
         self._drafts = Drafts(host, on=section.stream == "on")
         self._outgoing = Outgoing(
             client,
@@ -176,7 +178,12 @@ class _Run:
         bot = Bot(self._client, self._host, self._health, self._starts, shards)
         inboxes = [
             Inbox(
-                self._host, self._me, directory, listening=self._listening, name=_session_name(shard, shards)
+                self._host,
+                self._me,
+                directory,
+                self._pastes,
+                listening=self._listening,
+                name=_session_name(shard, shards),
             )
             for shard in range(shards)
         ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.discord.pictures import pictures_of
+from adapters.discord.pictures import pictures_of, unseen
 from adapters.discord.words import REPLY, plain, quotes, visible
 from gateway.messages import (
     Address,
@@ -245,10 +245,12 @@ def _instead(data: Facts, addressed: Addressed | None) -> TextName | None:
 
 
 def read(data: Facts, me: Me, where: Around) -> str:
-    """What a message says: its own words, then what it brings along, quoted. Empty if nothing can be read."""
+    """What a message says: its own words, then what it brings along, quoted, and that there is more than can be read.
+    Empty if nothing can be read.
+    """
     text = words(data, me, where)
-    parts = [text] if visible(text) else []
-    return "\n\n".join([*parts, *quotes(data, me.id)])
+    parts = [*([text] if visible(text) else []), *quotes(data, me.id)]
+    return "\n\n".join([*parts, *unseen(data, me.images)] if parts else [])
 
 
 def pictures(data: Facts, me: Me) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from adapters.discord.convert import MESSAGE_EVENTS, Me, convert, may_concern
 from adapters.discord.directory import Directory
+from adapters.discord.pastes import Pastes, brings_paste
 from adapters.discord.suspects import Event, Suspects
 from gateway.errors import GatewayError, Transient
 from gateway.messages import Arrival, Facts, Said, Value
@@ -54,9 +55,17 @@ class Inbox:
     """
 
     def __init__(
-        self, host: Host, me: Me, directory: Directory, *, listening: bool, name: str = "session"
+        self,
+        host: Host,
+        me: Me,
+        directory: Directory,
+        pastes: Pastes,
+        *,
+        listening: bool,
+        name: str = "session",
     ) -> None:
         self._host, self._me, self._directory, self._listening = host, me, directory, listening
+        self._pastes = pastes
         self._name = name
         self._suspects = Suspects(host, me, name)
         self.seen = 0
@@ -115,6 +124,7 @@ class Inbox:
         await self._remember_in_time()
 
     async def _accept(self, events: list[Event]) -> None:
+        events = await self._with_pastes(events)
         arrivals = [arrival for event in events for arrival in await self._convert(*event)]
         if arrivals:
             await self._host.accept(*arrivals)
@@ -122,6 +132,24 @@ class Inbox:
         for arrival in arrivals:
             if isinstance(arrival, Said) and arrival.place.direct:
                 await self._know(arrival.key.chat)
+
+    async def _with_pastes(self, events: list[Event]) -> list[Event]:
+        """Fetched side by side: together they may take as long as one."""
+        whole = list(events)
+        pasted = [at for at, event in enumerate(events) if self._pasted(*event)]
+        texts = await asyncio.gather(*(self._pastes.into(events[at][1]) for at in pasted))
+        for at, data in zip(pasted, texts, strict=True):
+            whole[at] = (events[at][0], data)
+        return whole
+
+    def _pasted(self, event: str, data: Facts) -> bool:
+        """Whether a long paste may be a question."""
+        if event not in MESSAGE_EVENTS[:2] or not brings_paste(data):
+            return False
+        try:
+            return "guild_id" not in data or may_concern(data, self._me, listening=self._listening)
+        except (KeyError, TypeError, AttributeError):
+            return False  # malformed: conversion says so
 
     async def missed(self, events: list[Event]) -> None:
         """Journal what a lost session did not bring, as `run` does. Returns when the journal has it."""

@@ -32,6 +32,7 @@ from adapters.discord.convert import (
     said_at,
     unreadable,
 )
+from adapters.discord.pastes import Pastes, brings_paste
 from adapters.discord.responses import Responses
 from adapters.discord.words import visible
 from gateway.messages import (
@@ -52,6 +53,8 @@ JOURNAL_WITHIN = 1.5
 TOKEN_LIFE = 14 * 60.0
 """A minute less than Discord says."""
 FIRST_WORD = 5.0
+PASTE_WITHIN = 1.0
+"""With the journal's time still less than Discord waits."""
 REMEMBERED = 1000
 _COMMAND, _AUTOCOMPLETE = 2, 4
 _PRIVATE_CHANNEL = 2
@@ -134,8 +137,8 @@ def _foreign(data: Facts) -> bool:
 class Interactions:
     """One bot's. `take` returns at once; `close` ends what is under way."""
 
-    def __init__(self, host: Host, me: Me, responses: Responses) -> None:
-        self._host, self._me, self._responses = host, me, responses
+    def __init__(self, host: Host, me: Me, responses: Responses, pastes: Pastes) -> None:
+        self._host, self._me, self._responses, self._pastes = host, me, responses, pastes
         self._running: set[asyncio.Task[None]] = set()
         self._deferred: OrderedDict[str, asyncio.Future[bool]] = OrderedDict()
 
@@ -162,7 +165,7 @@ class Interactions:
 
     async def _serve(self, data: Facts) -> None:
         try:
-            said = used(data, self._me.seeing(self._host.images))
+            said = used(await self._with_paste(data), self._me.seeing(self._host.images))
         except Exception as error:  # noqa: BLE001 - a malformed one must not cost the others
             await self._unreadable(data, error)
             return
@@ -170,6 +173,15 @@ class Interactions:
             await self._not_ours(data)
         else:
             await self._ask(data, said)
+
+    async def _with_paste(self, data: Facts) -> Facts:
+        """The message that "Ask" is used on may be a long paste."""
+        command = data.get("data") or {}
+        messages, about = (command.get("resolved") or {}).get("messages") or {}, command.get("target_id")
+        if about not in messages or not brings_paste(messages[about]):
+            return data
+        read = await self._pastes.into(messages[about], PASTE_WITHIN)
+        return {**data, "data": {**command, "resolved": {"messages": {about: read}}}}
 
     async def _ask(self, data: Facts, said: Said) -> None:
         word: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

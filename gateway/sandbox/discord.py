@@ -28,6 +28,7 @@ class DiscordSandbox:
         self.gateway = GatewaySandbox(self.world, lambda: self.gateway_url)
         self.rest = RestSandbox(self.world, self.gateway)
         self._faults = self.gateway.faults
+        self._files: dict[str, bytes] = {}
 
     @property
     def faults(self) -> Faults:
@@ -42,7 +43,7 @@ class DiscordSandbox:
         return [
             *self.rest.routes(),
             *(web.get(path, self.gateway.serve) for path in ("/gateway", "/gateway/")),
-            web.get("/attachments/{channel}/{id}/{name}", _attached),
+            web.get("/attachments/{channel}/{id}/{name}", self._attached),
         ]
 
     def control_routes(self) -> list[web.RouteDef]:
@@ -58,6 +59,7 @@ class DiscordSandbox:
 
     def reset(self) -> None:
         """As new: nobody, nothing said; connected bots stay."""
+        self._files.clear()
         self.world.clear()
         self.gateway.reset()
         self.rest.reset()
@@ -78,7 +80,8 @@ class DiscordSandbox:
     async def say(self, token: str, said: Json) -> Json:
         """A person says something; returns the message as the bot is shown it. A reply pings unless `ping` is false.
 
-        `attachments` are names of files, as in `["cat.png"]`; `extra` is put into the message as it is.
+        `attachments` are names of files, as in `["cat.png"]`, or `{name, text}`; `extra` is put into the message
+        as it is.
         """
         bot = self.world.bot(token)
         person = self.world.person(said.get("user") or {"id": 1, "name": "somebody"})
@@ -87,7 +90,7 @@ class DiscordSandbox:
         if said.get("mention"):
             text = f"<@{bot.id}> {text}"
         answers = channel.messages.get(str(said.get("reply_to"))) if said.get("reply_to") else None
-        attached = [self._attachment(channel, str(name)) for name in said.get("attachments") or ()]
+        attached = [self._attachment(channel, given) for given in said.get("attachments") or ()]
         extra = {"attachments": attached, **(said.get("extra") or {})}
         message = self.world.write(
             channel, person, text, answers=answers, ping=bool(said.get("ping", True)), extra=extra
@@ -95,15 +98,18 @@ class DiscordSandbox:
         await self.gateway.publish(channel, "MESSAGE_CREATE", self._event(channel, person, message))
         return message
 
-    def _attachment(self, channel: Channel, name: str) -> Json:
+    def _attachment(self, channel: Channel, given: Any) -> Json:
         """A file that somebody sent, with an address as Discord signs it."""
-        identity, base = (
-            self.world.new_id(),
-            self.gateway_url.replace("ws", "http", 1).removesuffix("/gateway"),
-        )
-        address = f"{base}/attachments/{channel.id}/{identity}/{name}?ex=1&is=1&hm=1"
+        name = str(given["name"] if isinstance(given, dict) else given)
         kind = mimetypes.guess_type(name)[0]
-        facts = {"id": identity, "filename": name, "size": len(PICTURE), "url": address, "proxy_url": address}
+        data = PICTURE if str(kind).startswith("image/") else b""
+        if isinstance(given, dict):
+            data = str(given.get("text", "")).encode()
+        identity = self.world.new_id()
+        self._files[identity] = data
+        base = self.gateway_url.replace("ws", "http", 1).removesuffix("/gateway")
+        address = f"{base}/attachments/{channel.id}/{identity}/{name}?ex=1&is=1&hm=1"
+        facts = {"id": identity, "filename": name, "size": len(data), "url": address, "proxy_url": address}
         return {**facts, **({"content_type": kind} if kind else {})}
 
     async def interact(self, token: str, said: Json) -> Json:
@@ -234,6 +240,16 @@ class DiscordSandbox:
         await self.revoke(request.match_info["token"])
         return web.json_response({})
 
+    async def _attached(self, request: web.Request) -> web.StreamResponse:
+        """What somebody sent; files have no bytes unless they were given a text, and every picture is the same."""
+        kind = mimetypes.guess_type(request.match_info["name"])[0] or "application/octet-stream"
+
+        async def send() -> web.StreamResponse:
+            data = self._files.get(request.match_info["id"])
+            return web.Response(status=404) if data is None else web.Response(body=data, content_type=kind)
+
+        return await self.faults.around(request, "discord", "attachment", send, self.rest.error)
+
     async def _counters(self, _: web.Request) -> web.Response:
         gateway = self.gateway
         counted = {"identifies": gateway.identifies, "resumes": gateway.resumes, "connects": gateway.connects}
@@ -242,9 +258,3 @@ class DiscordSandbox:
     async def _drop(self, _: web.Request) -> web.Response:
         self.gateway.drop()
         return web.json_response({})
-
-
-async def _attached(request: web.Request) -> web.Response:
-    """Every picture is the same small one, and every other file is empty."""
-    kind = mimetypes.guess_type(request.match_info["name"])[0] or "application/octet-stream"
-    return web.Response(body=PICTURE if kind.startswith("image/") else b"", content_type=kind)

@@ -126,11 +126,11 @@ class RestSandbox:
                 except Refusal as refusal:
                     return _refused(refusal)
 
-            return await self.faults.around(request, "discord", operation, inner, self._error)
+            return await self.faults.around(request, "discord", operation, inner, self.error)
 
         return answer
 
-    def _error(self, status: int, retry_after: float | None) -> web.Response:
+    def error(self, status: int, retry_after: float | None) -> web.Response:
         if status != 429:
             code = CODES.get(status, 0)
             return _json({"message": MESSAGES.get(code, "Error"), "code": code}, status)

@@ -173,7 +173,7 @@ async def test_without_images_the_words_are_asked_and_a_picture_alone_is_unsuppo
         await shows(sandbox, "", "cat.png")
         await until(lambda: len(sent("message")) == 2, 15)
 
-    assert [("What is this?", False)] == [
+    assert [("What is this?\n\n(with a picture that you cannot open)", False)] == [
         (request.body["content"], "imageURL" in request.body) for request in asked(sandbox)
     ]
 

@@ -42,7 +42,11 @@ HEARD: dict[str, tuple[Any, ...]] = {
         "see https://shop.example/hours\n\n> Opening hours\n> Mon to Fri, nine to five",
         None,
     ),
-    "long_paste_as_a_file": ("direct", "please read", None),
+    "long_paste_as_a_file": (
+        "direct",
+        "please read\n\n(with a document that you cannot open: message.txt)",
+        None,
+    ),
     "huge_picture": ("direct", "", "unsupported"),
     "file_alone": ("direct", "", "unsupported"),
     "file_of_no_known_kind": ("direct", "", "unsupported"),
