@@ -88,6 +88,9 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        return asyncio.get_running_loop().call_later(seconds, ring).cancel
+
 
 @contextlib.contextmanager
 def without(name: str) -> Iterator[None]:

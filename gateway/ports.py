@@ -55,6 +55,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None: ...
 
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        """Call `ring` from the event loop after so many seconds, unless what is returned is called before."""
+        ...
+
 
 # --- the journal ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Callable
 from itertools import count
 
 
@@ -34,6 +35,15 @@ class FakeClock:
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), future))
         await future
+
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda rung: None if rung.cancelled() else ring())
+        if seconds > 0:
+            heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), future))
+        else:
+            future.set_result(None)
+        return future.cancel
 
     async def advance(self, seconds: float) -> None:
         """Move the time, letting each sleeper run at its own moment."""

@@ -55,8 +55,8 @@ class Answering:
                 return asking.result()
             return GiveUp("failed", f"no answer within {limit:g} s")
         finally:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            if asking.cancel():  # it has no end yet
+                await asyncio.gather(asking, return_exceptions=True)
             if self._drafting:
                 await self._drafting.end()
 

@@ -10,11 +10,18 @@ from gateway.ports import Clock, Watch
 
 async def done_within(clock: Clock, seconds: float, work: asyncio.Future[Any]) -> bool:
     """Wait for `work`, but no longer than that; whatever comes of it, it is the caller's to end."""
-    alarm = asyncio.ensure_future(clock.sleep(seconds))
+    over = asyncio.Event()
+
+    def done(_: asyncio.Future[Any]) -> None:
+        over.set()
+
+    work.add_done_callback(done)
+    forget = clock.alarm(seconds, over.set)
     try:
-        await asyncio.wait({work, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        await over.wait()
     finally:
-        alarm.cancel()
+        forget()
+        work.remove_done_callback(done)
     return work.done()
 
 
@@ -31,14 +38,12 @@ class Bell:
     async def wait(self, seconds: float | None = None) -> None:
         """Return when it was rung, or after `seconds`."""
         if not self._event.is_set():
-            if seconds is None:
+            forget = None if seconds is None else self._clock.alarm(max(0.0, seconds), self.ring)
+            try:
                 await self._event.wait()
-            else:
-                rung = asyncio.ensure_future(self._event.wait())
-                try:
-                    await done_within(self._clock, max(0.0, seconds), rung)
-                finally:
-                    rung.cancel()
+            finally:
+                if forget is not None:
+                    forget()
         self._event.clear()
 
     async def follow(self, watch: Watch) -> None:

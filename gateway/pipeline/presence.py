@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.messages import Address, Channel, ConversationKey, Turn, delivery_id
 from gateway.pipeline.drafting import Drafting
@@ -26,6 +28,13 @@ class _Waiting:
     address: Address
     ids: set[str] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
+    forget: Callable[[], object] = lambda: None
+    """What stops the alarm of its patience."""
+
+    def end(self) -> None:
+        self.forget()
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Presence:
@@ -59,11 +68,12 @@ class Presence:
 
     def begin(self, key: ConversationKey, address: Address, message_id: str) -> None:
         """A message waits for its answer."""
-        waiting = self._waiting.setdefault(key, _Waiting(address))
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            waiting = self._waiting[key] = _Waiting(address)
+            waiting.forget = self._clock.alarm(PATIENCE, partial(self._start, key, waiting))
         waiting.address = address
         waiting.ids.add(message_id)
-        if waiting.task is None or waiting.task.done():
-            waiting.task = asyncio.get_running_loop().create_task(self._show(key, waiting))
 
     def end(self, key: ConversationKey, message_ids: list[str]) -> None:
         """They are answered."""
@@ -73,19 +83,19 @@ class Presence:
         waiting.ids.difference_update(message_ids)
         if not waiting.ids:
             del self._waiting[key]
-            if waiting.task is not None:
-                waiting.task.cancel()
+            waiting.end()
 
     def close(self) -> None:
         for waiting in self._waiting.values():
-            if waiting.task is not None:
-                waiting.task.cancel()
+            waiting.end()
         self._waiting.clear()
+
+    def _start(self, key: ConversationKey, waiting: _Waiting) -> None:
+        waiting.task = asyncio.get_running_loop().create_task(self._show(key, waiting))
 
     async def _show(self, key: ConversationKey, waiting: _Waiting) -> None:
         channel = Channel(bot=key.bot, platform=key.platform)
         until = self._clock.monotonic() + LONGEST
-        await self._clock.sleep(PATIENCE)
         while waiting.ids and self._clock.monotonic() < until:
             adapter = self._channels.get(channel)
             if adapter is not None:

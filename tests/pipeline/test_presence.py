@@ -171,10 +171,13 @@ async def test_an_adapter_that_cannot_type_is_left_alone(works: Works):
 
 async def test_nothing_runs_on_when_presence_is_closed(works: Works, adapter: FakeAdapter):
     before = asyncio.all_tasks()
-    await works.hears()
+    await works.hears("Long ago", chat="c1")
+    await works.passes(PATIENCE)
+    await works.hears("Just now", chat="c2")
     during = asyncio.all_tasks() - before
     works.presence.close()
-    await quiet()
+    await works.passes(PATIENCE)
 
-    assert during
+    assert len(during) == 1
     assert asyncio.all_tasks() == before
+    assert ["c1"] == adapter.shown
