@@ -152,7 +152,8 @@ class _Pages:
             "kind": "gap",
             "key": gap.key,
             "words": _gap_words(gap),
-            "href": f"{here}?{query}#{quote(gap.key)}",
+            # a link to where one is already, fragment and all, would load nothing: so without it when it is tried again
+            "href": f"{here}?{query}" + ("" if gap.error else f"#{quote(gap.key)}"),
             "part": f"{here}/part?{part}",
             "trouble": trouble(gap.error, self._now()) if gap.error else None,
             "full": len(keys) > MOST_OPEN,

@@ -191,6 +191,18 @@ async def test_a_gap_that_fails_says_why_and_opens_the_next_time(page: Page, mad
     assert 0 == await page.locator(".trouble").count()
 
 
+async def test_a_gap_that_fails_without_a_script_is_tried_again_by_its_link(browser: Browser, made: Office):
+    page = await (await browser.new_context(java_script_enabled=False)).new_page()
+    await page.goto(made.url + await group_talk(page, made.bot))
+    for _ in range(2):
+        made.fault("messages", "status", status=500)
+        await page.locator(".gap a").first.click()
+        await expect(page.locator(".gap-trouble")).to_contain_text("500")
+        await expect(page.locator(".gap a").first).to_contain_text("try again")
+    await page.locator(".gap a").first.click()
+    await expect(page.locator(".opened").first).to_be_visible()
+
+
 async def test_a_used_up_quota_is_counted_down(browser: Browser):
     async with office(requests_per_minute=1) as made:
         page = await browser.new_page()
