@@ -42,7 +42,7 @@ from gateway.sensay.requests import Requests
 from gateway.settings import Loaded
 from gateway.settings.models import Bot, Settings
 from gateway.settings.plan import channels
-from gateway.telemetry import Mask
+from gateway.telemetry import Mask, traces
 from gateway.web import openapi
 from gateway.web.admin import admin_routes
 from gateway.web.control import control_routes
@@ -252,11 +252,13 @@ class Gateway:
             draining=lambda: self._acceptor.closed,
             clock=self._clock,
         )
+        self._traces = traces(settings.telemetry.otlp_endpoint, self._observe)
         self._observers += [
             self._board.metrics,
             self._board.last_seen,
             self._board.recent,
             self._board.decisions,
+            *([self._traces] if self._traces else []),
         ]
         self.control = Control(
             current=self.current,
@@ -482,6 +484,8 @@ class Gateway:
         self._counting.close()
         self._presence.close()
         self._rendering.close()
+        if self._traces is not None:
+            await self._traces.close()
         with contextlib.suppress(Exception):
             await self._completions.close()
             await self.operators.close()

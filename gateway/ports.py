@@ -665,6 +665,8 @@ class MessageReceived(Value, frozen=True, tag="message.received"):
     outcome: Literal["accepted", "duplicate", "ignored", "denied", "quarantined"]
     conversation: str | None = None
     message: str | None = None
+    began: float | None = None
+    """When the platform handed it over."""
     why: str | None = None
     """What decided whether it is answered, in the words of the configuration."""
     at: float = 0.0
@@ -686,12 +688,19 @@ class TurnEnded(Value, frozen=True, tag="turn.completed"):
     attempts: int = 0
     upstream_seconds: float = 0.0
     quota_wait_seconds: float = 0.0
+    messages: tuple[str, ...] = ()
+    claimed_at: float | None = None
+    rendered: tuple[float, float] | None = None
+    """When rendering its answer began and ended."""
 
 
 class QuotaGranted(Value, frozen=True, tag="quota.granted"):
     organization: str
     kind: SpendClass
     waited: float
+    at: float | None = None
+    turn: str | None = None
+    """The one that waited; None for its first request, before which it is no turn yet, and for what is none."""
 
 
 class UpstreamAnswered(Value, frozen=True, tag="upstream.answered"):
@@ -703,6 +712,9 @@ class UpstreamAnswered(Value, frozen=True, tag="upstream.answered"):
     request_id: str | None = None
     fingerprint: str | None = None
     code: str | None = None
+    at: float | None = None
+    turn: str | None = None
+    """For which it was asked; None for an operator's requests and our own."""
 
 
 class DeliveryEnded(Value, frozen=True, tag="delivery.ended"):
@@ -717,6 +729,7 @@ class DeliveryEnded(Value, frozen=True, tag="delivery.ended"):
     """The last part of its reply."""
     conversation: str | None = None
     cause: str | None = None
+    began: float | None = None
 
 
 class BotChanged(Value, frozen=True, tag="bot.changed"):

@@ -44,6 +44,7 @@ PLANTED = {
     "Layers of the gateway": ("gateway/journal/tx.py", "gateway.pipeline.bell"),
     "Only app imports adapters": ("gateway/pipeline/bell.py", "adapters.tree"),
     "The sandbox stands alone": ("gateway/sandbox/faults.py", "gateway.messages"),
+    "OpenTelemetry enters through gateway.telemetry": ("gateway/board.py", "opentelemetry"),
     "redis-py enters through gateway.journal": ("gateway/supervisor.py", "redis"),
     "httpx enters through gateway.sensay": ("gateway/pipeline/answer.py", "httpx"),
     "python-telegram-bot and discord.py enter through their adapters": ("gateway/supervisor.py", "telegram"),

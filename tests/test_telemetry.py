@@ -382,6 +382,7 @@ PROMISED = {
     "gateway_dead_letters": ("gauge", {"bot"}),
     "gateway_config_last_reload_successful": ("gauge", set()),
     "gateway_admin_refused": ("counter", set()),
+    "gateway_spans_dropped": ("counter", set()),
     "gateway_build_info": ("gauge", {"version"}),
 }
 

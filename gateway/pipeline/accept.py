@@ -96,10 +96,11 @@ class Acceptor:
             raise Transient("too many messages wait", retry_after=5.0)
         if any(isinstance(arrival, Said) and arrival.answer_with == "greeting" for arrival in arrivals):
             await self._warm(bot)
+        began = self._clock.now()
         judged = [self._intake(channel, bot, writable(arrival)) for arrival in arrivals]
         outcomes = await self._journal.accept([intake for intake, _ in judged])
         for (intake, why), accepted in zip(judged, outcomes, strict=True):
-            self._tell(channel, intake, accepted, why)
+            self._tell(channel, intake, accepted, why, began)
             await self._obey(bot, intake, accepted)
         return outcomes
 
@@ -170,7 +171,9 @@ class Acceptor:
             self._rules[channel] = rules(bot, channel.platform)
         return self._rules[channel]
 
-    def _tell(self, channel: Channel, intake: Intake, accepted: Accepted, why: str | None) -> None:
+    def _tell(
+        self, channel: Channel, intake: Intake, accepted: Accepted, why: str | None, began: float
+    ) -> None:
         arrival = intake.arrival
         key = None if isinstance(arrival, Unreadable) else getattr(arrival, "key", None)
         self._observer(
@@ -183,6 +186,7 @@ class Acceptor:
                 message=accepted.id,
                 why=why,
                 at=self._clock.now(),
+                began=began,
             )
         )
         if isinstance(arrival, Unreadable):

@@ -59,6 +59,7 @@ from gateway.ports import (
     TurnEnded,
 )
 from gateway.settings.models import Organization, Settings
+from gateway.telemetry import current
 
 _T = TypeVar("_T")
 MOST_IN_FLIGHT = 1024
@@ -98,6 +99,7 @@ class _Claimant:
     since: float
     slot: asyncio.Future[str]
     upload: bool = False
+    turn: str | None = None
 
 
 class Dispatcher:
@@ -315,7 +317,7 @@ class Dispatcher:
             self._claimants.remove(claimant)
             if not claimant.slot.done():
                 claimant.slot.set_result(self._take(now, *what, claimant.bot, upload=claimant.upload))
-                self._granted(claimant.kind, now - claimant.since)
+                self._granted(claimant.kind, now - claimant.since, claimant.turn)
         return next_at
 
     def _expire(self, now: float) -> float | None:
@@ -408,8 +410,15 @@ class Dispatcher:
         self.quota.take(now, spend_id, kind, completion, bot=bot, upload=upload)
         return spend_id
 
-    def _granted(self, kind: SpendClass, waited: float) -> None:
-        self._tools.observer(QuotaGranted(organization=self.organization, kind=kind, waited=max(0.0, waited)))
+    def _granted(self, kind: SpendClass, waited: float, turn: str | None = None) -> None:
+        fact = QuotaGranted(
+            organization=self.organization,
+            kind=kind,
+            waited=max(0.0, waited),
+            at=self._tools.clock.now(),
+            turn=turn,
+        )
+        self._tools.observer(fact)
 
     def _waited(self, head: Head, now: float) -> float:
         """How much of a head's wait was for quota or for its own conversation's turn, not for us."""
@@ -421,7 +430,7 @@ class Dispatcher:
     async def slot(self, kind: SpendClass, completion: bool, bot: str, *, upload: bool = False) -> str:
         """Wait for room in the budget and take it; returns the spend's id."""
         slot: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._claimants.append(_Claimant(kind, completion, bot, self.now(), slot, upload))
+        self._claimants.append(_Claimant(kind, completion, bot, self.now(), slot, upload, current.turn.get()))
         self._claimants.sort(key=lambda waiting: _RANK[waiting.kind])
         self._bell.ring()
         try:
@@ -539,6 +548,7 @@ class Dispatcher:
         self, turn: Turn, admission: Admission, waited: float, *, look_first: bool = False
     ) -> None:
         tools = self._tools
+        current.turn.set(turn.id)
         timeout = tools.current().sensay.timeout
         answering = Answering(
             tools.completions,
@@ -564,8 +574,10 @@ class Dispatcher:
         self._learn(outcome)
         if isinstance(outcome, GiveUp):
             await self._queued.apart(turn, self.now(), tools.clock.sleep)
+        began = tools.clock.now()
         ending = await self._ending(admission.turn, outcome)
-        await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited)
+        rendered = began, tools.clock.now()
+        await self._finish(admission.turn, ending, answering.upstream, waited + admission.waited, rendered)
 
     def _learn(self, outcome: Reply | GiveUp) -> None:
         """Whether the organisation needs a person: said once when it begins, and shown until an answer comes."""
@@ -611,7 +623,14 @@ class Dispatcher:
         ended: Outcome = "answered" if outcome.text == "unsupported" else "failed"
         return Ending(outcome=ended, parts=parts, cause=outcome.cause)
 
-    async def _finish(self, turn: Turn, ending: Ending, upstream: float, waited: float) -> None:
+    async def _finish(
+        self,
+        turn: Turn,
+        ending: Ending,
+        upstream: float,
+        waited: float,
+        rendered: tuple[float, float] | None = None,
+    ) -> None:
         if ending.outcome == "expired" and not ending.parts:
             parts = self._tools.notices.parts(
                 turn.key.bot, turn.key.platform, "expired", turn.address, locale=turn.last.sender.locale
@@ -636,6 +655,9 @@ class Dispatcher:
                 attempts=turn.attempt,
                 upstream_seconds=upstream,
                 quota_wait_seconds=waited,
+                messages=tuple(message.id for message in turn.messages),
+                claimed_at=turn.claimed_at,
+                rendered=rendered,
             )
         )
 

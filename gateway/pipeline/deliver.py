@@ -96,10 +96,11 @@ class Courier:
         self._sending.discard(task)
 
     async def _send(self, delivery: Delivery) -> None:
+        began = self._clock.now()
         try:
             receipt = await self._adapter.send(delivery)
         except GatewayError as error:
-            await self._judge(delivery, error)
+            await self._judge(delivery, error, began)
         except Exception as error:  # noqa: BLE001 - an adapter's fault concerns this part only
             fields = {
                 "bot": self._channel.bot,
@@ -107,12 +108,12 @@ class Courier:
                 "error": repr(error)[:300],
             }
             self._observer(Noted(event="delivery.crashed", level="error", fields=fields))
-            await self._judge(delivery, Ambiguous(f"the adapter failed: {type(error).__name__}"))
+            await self._judge(delivery, Ambiguous(f"the adapter failed: {type(error).__name__}"), began)
         else:
             await self._surely(lambda: self._journal.delivered(delivery, self._lease, receipt))
-            self._tell(delivery, "sent")
+            self._tell(delivery, "sent", began=began)
 
-    async def _judge(self, delivery: Delivery, error: GatewayError) -> None:
+    async def _judge(self, delivery: Delivery, error: GatewayError, began: float | None = None) -> None:
         if (
             isinstance(error, Ambiguous)
             and self._adapter.idempotent
@@ -135,12 +136,12 @@ class Courier:
                 )
                 if scope == "channel":
                     await self._surely(lambda: self._journal.postpone(self._channel, self._lease, over))
-                self._tell(delivery, "retried", str(error))
+                self._tell(delivery, "retried", str(error), began)
             case Bury(cause, unknown, lane):
                 await self._surely(lambda: self._journal.bury(delivery, self._lease, cause, unknown=unknown))
                 if lane:
                     await self._drop_lane(delivery, cause)
-                self._tell(delivery, "unknown" if unknown else "dead", cause)
+                self._tell(delivery, "unknown" if unknown else "dead", cause, began)
 
     async def _drop_lane(self, delivery: Delivery, cause: str) -> None:
         """Nothing reaches this chat any more: what waits for it is given up, too. Told with the number of parts, the
@@ -169,7 +170,9 @@ class Courier:
             else:
                 return
 
-    def _tell(self, delivery: Delivery, outcome: str, cause: str | None = None) -> None:
+    def _tell(
+        self, delivery: Delivery, outcome: str, cause: str | None = None, began: float | None = None
+    ) -> None:
         self._observer(
             DeliveryEnded(
                 bot=self._channel.bot,
@@ -181,5 +184,6 @@ class Courier:
                 last=delivery.index == delivery.count - 1,
                 conversation=str(delivery.key),
                 cause=cause,
+                began=began,
             )
         )

@@ -16,6 +16,7 @@ from gateway.sensay.frames import Frames
 from gateway.sensay.models import Nothing, Wire
 from gateway.sensay.transport import Answer, TimedOut, Transport, TransportError
 from gateway.settings.models import Settings
+from gateway.telemetry import current
 
 T = TypeVar("T", bound=Wire)
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -149,6 +150,8 @@ class Requests:
                 request_id=context.get("request_id"),
                 fingerprint=context.get("fingerprint"),
                 code=context.get("code"),
+                at=self._clock.now(),
+                turn=current.turn.get(),
             )
         )
 

@@ -6,12 +6,14 @@ The rules look at the tree, not at the models, so that they speak even while oth
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from gateway.settings.addresses import is_loopback
 from gateway.settings.models import Admin, DiscordSettings, Public, Settings
 from gateway.settings.problems import Report, nearest
 from gateway.settings.tree import Node, below
 
+_OPENTELEMETRY = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http.trace_exporter")
 _EVERYWHERE = {"0.0.0.0", "::"}  # noqa: S104 - compared, not listened on
 
 
@@ -27,6 +29,7 @@ def check(root: Node, report: Report) -> None:
     for bot in each:
         _public_address(root, bot, report)
         _callback(bot, report)
+    _traces(root, report)
 
 
 def _listeners(root: Node, report: Report) -> None:
@@ -96,6 +99,19 @@ def _callback(bot: Node, report: Report) -> None:
     url, allow = bot.get("webhook.callback_url"), bot.get("webhook.callback_allow")
     if url and (url.text or "").lower().startswith("http:") and not (allow and allow.items):
         report.problem(url.at, url.path, "must be https, unless callback_allow names its network")
+
+
+def _traces(root: Node, report: Report) -> None:
+    node = root.get("telemetry.otlp_endpoint")
+    if node and node.text and not all(_installed(name) for name in _OPENTELEMETRY):
+        report.problem(node.at, node.path, "needs OpenTelemetry: pip install 'sensay-gateway[otel]'")
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # nor what it is in
+        return False
 
 
 def advice(settings: Settings) -> Iterator[str]:

@@ -13,7 +13,6 @@ from gateway.settings.checks import advice, check
 from gateway.settings.explain import explain
 from gateway.settings.machine import check_machine
 from gateway.settings.models import Bot, Section, Settings
-from gateway.settings.pending import not_yet
 from gateway.settings.problems import Report, Spot
 from gateway.settings.tree import Node
 
@@ -59,7 +58,7 @@ def load(path: Path, environ: Mapping[str, str], *, machine: bool = False) -> Lo
         check_machine(assembled.root, report)
     report.raise_if_any()
     assert isinstance(settings, Settings)
-    warnings = (*report.warnings, *advice(settings), *not_yet(settings))
+    warnings = (*report.warnings, *advice(settings))
     return Loaded(settings, warnings, tuple(report.files), tuple(report.beside), assembled.root)
 
 

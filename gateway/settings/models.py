@@ -102,7 +102,7 @@ class Cluster(Section):
 
 class Telemetry(Section):
     otlp_endpoint: HttpUrl | None = None
-    """Where traces are sent."""
+    """Where traces are sent (OTLP over HTTP; /v1/traces is added). Needs `pip install sensay-gateway[otel]`."""
 
 
 class LogSettings(Section):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import SecretStr
@@ -48,15 +48,3 @@ def section_at(model: type[Section], loc: Sequence[str | int]) -> type[Section] 
         if field and is_named(field.annotation):
             next(names, None)
     return found
-
-
-def select(value: Any, pattern: str, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (path, value) that a pattern like `bots.*.telegram.mode` finds in a configuration."""
-    key, _, rest = pattern.partition(".")
-    if value is None or not key:
-        if not key:
-            yield path, value
-        return
-    children: Mapping[str, Any] = value if isinstance(value, dict) else {key: getattr(value, key, None)}
-    for name in children if key == "*" else (key,):
-        yield from select(children.get(name), rest, f"{path}.{name}" if path else name)

@@ -159,6 +159,7 @@ def configure_logs(format: str, level: str, mask: Mask) -> None:  # noqa: A002 -
     logging.captureWarnings(capture=True)
 
 
+_FOR_TRACES = {"began", "claimed_at", "messages", "rendered"}
 _LEVELS: dict[str, str] = {"failed": "error", "degraded": "warning", "dead": "error", "unknown": "warning"}
 
 
@@ -201,6 +202,6 @@ class LogFacts:
     def _say(self, event: str, level: str, fact: Fact, **more: Any) -> None:
         if not self._gate.isEnabledFor(getattr(logging, level.upper())):
             return
-        fields = {name: getattr(fact, name) for name in fact.__struct_fields__}
+        fields = {name: getattr(fact, name) for name in fact.__struct_fields__ if name not in _FOR_TRACES}
         known = {name: value for name, value in (fields | more).items() if value is not None}
         getattr(self._log, level)(event, **known)

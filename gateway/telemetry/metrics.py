@@ -78,6 +78,9 @@ class Metrics:
         self.refused = self._counter(
             "gateway_admin_refused", "Requests to the admin listener without the right token.", ()
         )
+        self.spans_dropped = self._counter(
+            "gateway_spans_dropped", "Spans of traces that nobody took in time.", ()
+        )
         self._gauge("gateway_build_info", "The version.", ("version",)).labels(__version__).set(1)
         self._open: OrderedDict[str, TurnEnded] = OrderedDict()
 
@@ -136,15 +139,20 @@ class Metrics:
             case BotHeard():
                 self.heard.labels(fact.bot, fact.platform).set(fact.at)
             case Noted():
-                self._noted(fact.event)
+                self._noted(fact)
 
-    def _noted(self, event: str) -> None:
-        if event == "configuration.reloaded":
-            self.reloaded.set(1)
-        elif event == "configuration.refused":
-            self.reloaded.set(0)
-        elif event == "admin.refused":
-            self.refused.inc()
+    def _noted(self, fact: Noted) -> None:
+        match fact.event:
+            case "configuration.reloaded":
+                self.reloaded.set(1)
+            case "configuration.refused":
+                self.reloaded.set(0)
+            case "admin.refused":
+                self.refused.inc()
+            case "traces.dropped":
+                self.spans_dropped.inc(fact.fields["spans"])
+            case _:
+                pass
 
     def _note_labels(self, fact: Fact) -> None:
         """Of whom there are series: also what comes late, from a bot that is gone."""

@@ -19,8 +19,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from gateway.settings import Invalid, Loaded, Rate, Settings, effective, load, schema, schema_text
-from gateway.settings.pending import NOT_YET
-from gateway.settings.shape import secrets, section, select
+from gateway.settings.shape import secrets, section
 from gateway.settings.values import duration, written
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -917,16 +916,20 @@ def test_a_callback_inside_a_network_that_is_named_needs_no_tls(tmp_path: Path) 
     assert read(tmp_path, ONE + f"    webhook: {hook}\n").settings.bots["a"].webhook
 
 
-def test_what_is_set_and_not_there_yet_is_warned_of(tmp_path: Path) -> None:
-    expected = [f"{pattern.replace('*', 'b')}: not available yet" for pattern, _ in NOT_YET]
-
-    assert list(read(tmp_path, ALL_ON).warnings) == expected
+def test_everything_that_can_be_on_can_be_on_together(tmp_path: Path) -> None:
+    assert () == read(tmp_path, ALL_ON).warnings
 
 
-def test_what_is_not_there_yet_is_named_by_paths_that_exist(tmp_path: Path) -> None:
-    configuration = read(tmp_path, ALL_ON).settings
+def test_traces_without_their_packages_are_a_problem_with_its_place_and_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "gateway.settings.checks._OPENTELEMETRY", ("opentelemetry_that_nobody_has.sdk.trace",)
+    )
+    [problem] = wrong(tmp_path, ALL_ON)
 
-    assert [pattern for pattern, _ in NOT_YET if not list(select(configuration, pattern))] == []
+    assert problem.startswith("gateway.yaml:3:28: telemetry.otlp_endpoint: needs OpenTelemetry")
+    assert "pip install 'sensay-gateway[otel]'" in problem
 
 
 def test_what_is_allowed_but_hardly_meant_is_warned_of(tmp_path: Path) -> None:
