@@ -79,9 +79,12 @@ class Attempts:
             session = msgspec.structs.replace(session, url="")  # that host may be gone: ask at the front door
         if end.lasted >= STEADY:
             self.failures = 0
+        before = self.failures + max(0, self.unreachable - 1)
         longest = RESUME_WAIT if session is not None or not end.opened else IDENTIFY_WAIT
-        delay = 0.0 if self.failures == 0 else jitter * min(longest, 0.5 * 2 ** min(self.failures, 10))
-        self.failures += 1
+        delay = 0.0 if before == 0 else jitter * min(longest, 0.5 * 2 ** min(before, 10))
+        self.failures += (
+            end.opened
+        )  # knocking in vain costs no session: whoever opens at last is not made to wait
         return session, max(delay, 1.0 + 4.0 * jitter) if end.invalid else delay
 
 

@@ -64,9 +64,14 @@ def _read(text: str | bytes) -> Any:
 
 
 def _hush() -> None:
-    """No warnings of each client about voice and the guilds intent: both are left out on purpose."""
+    """No warnings of each client about voice and the guilds intent: both are left out on purpose.
+
+    Nor that it cannot keep up: an acknowledgement that is back before the library's thread has noted when it sent is
+    measured from the heartbeat before. A connection that is really behind is ended by its silence.
+    """
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
     logging.getLogger("discord.state").addFilter(_about_guilds)
+    logging.getLogger("discord.gateway").addFilter(_about_lag)
     library = logging.getLogger("discord")
     library.setLevel(
         max(library.getEffectiveLevel(), logging.INFO)
@@ -75,3 +80,7 @@ def _hush() -> None:
 
 def _about_guilds(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Guilds intent seems to be disabled")
+
+
+def _about_lag(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Can't keep up")

@@ -6,9 +6,12 @@ import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
 
 import aiohttp
 import pytest
+from discord.gateway import KeepAliveHandler
 
 from adapters.discord.errors import INTENT_REMEDY, MEANINGS
 from adapters.discord.outgoing import nonce
@@ -314,6 +317,21 @@ async def test_a_token_reset_while_connected_needs_a_person(scene: Scene):
         await asyncio.wait_for(run, 5)
 
 
+async def test_a_token_that_is_refused_twice_needs_a_person_though_the_connection_lives_on(scene: Scene):
+    adapter = scene.adapter()
+    run = asyncio.create_task(adapter.run(scene.host))
+    await until(lambda: scene.host.state == "ready")
+    await scene.says("hello")
+    [said] = await scene.heard()
+    await scene.discord.revoke(TOKEN)
+    for _ in range(2):
+        with pytest.raises(Misconfigured):
+            await adapter.send(delivery(said))
+
+    with pytest.raises(Misconfigured, match="refused the bot token"):
+        await asyncio.wait_for(run, 5)
+
+
 async def test_a_missing_intent_is_explained(scene: Scene):
     scene.discord.bot(TOKEN).privileged = False
 
@@ -370,6 +388,17 @@ async def test_no_warning_about_what_is_left_out_on_purpose(scene: Scene, caplog
             pass
 
     assert not [record for record in caplog.records if record.name.startswith("discord")]
+
+
+def test_a_heartbeat_whose_answer_was_quick_is_not_taken_for_a_late_one(
+    scene_free_platform, caplog: pytest.LogCaptureFixture
+):
+    socket: Any = SimpleNamespace(thread_id=0, _max_heartbeat_timeout=60.0)
+    acknowledged = KeepAliveHandler(ws=socket, interval=41.25)
+    acknowledged._last_send -= 41.25  # the library's thread has not come round to noting the latest one
+    acknowledged.ack()
+
+    assert caplog.messages == []
 
 
 def test_it_keeps_the_contracts(scene_free_platform):

@@ -288,6 +288,15 @@ def test_new_sessions_are_rationed_harder_than_resumes():
     assert attempts.after(End("x", None), resumed=False, jitter=1.0) == (None, connection.IDENTIFY_WAIT)
 
 
+def test_an_outage_does_not_make_the_new_session_after_it_wait():
+    attempts = Attempts()
+    attempts.after(End("x", HELD, answered=True, lasted=connection.STEADY), resumed=False, jitter=1.0)
+    for _ in range(20):
+        attempts.after(End("x", HELD, opened=False), resumed=True, jitter=1.0)
+
+    assert attempts.after(End("x", None, invalid=True), resumed=True, jitter=1.0) == (None, 5.0)
+
+
 def test_a_connection_that_lasted_is_no_failure():
     attempts = Attempts(failures=20)
 
