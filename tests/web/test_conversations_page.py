@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from html import unescape
@@ -190,6 +191,36 @@ async def _questions(made: Office, talk: str) -> set[str]:
                 return found
             found |= {item["uuid"] for item in items if item["role"] == "assistant"}
             before = f"&beforeUUID={items[0]['uuid']}"
+
+
+async def test_a_page_as_the_guide_has_it_is_understood(made: Office, reader: Reader):
+    """A placeholder at its old end, which the next page may begin with again; no word on whether there is more."""
+    first, second = "11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"
+    said = [
+        {
+            "uuid": first,
+            "content": "Good day",
+            "role": "user",
+            "createdAt": "2026-01-01T09:09:55.66709+00:00",
+        },
+        {
+            "uuid": second,
+            "content": "And to you",
+            "role": "assistant",
+            "createdAt": "2026-01-01T09:10:15+00:00",
+        },
+    ]
+    items = [{"type": "mention", "messages": said}, {"type": "placeholder", "count": 15}]
+    body = json.dumps({"success": True, "items": items, "count": 2})
+    made.box.sensay.canned.append(Canned("mentions", body=body))
+    await reader.get(f"{made.bot}/conversations/{first}")
+
+    assert [first, second] == reader.ids
+    assert [(f"before-{first}", 15)] == reader.gaps
+    assert reader.text.index("15 earlier messages") < reader.text.index("Good day")
+    assert [f"/status/bots/support/conversations/{first}?before={first}#latest"] == reader.hrefs(
+        r"\?before=.*latest$"
+    )
 
 
 async def test_what_is_new_is_found_by_looking_for_newer(made: Office, reader: Reader):
