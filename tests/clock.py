@@ -28,6 +28,11 @@ class FakeClock:
         """How many wait for the time to move: something to wait for before moving it."""
         return sum(not future.done() for _, _, future in self._sleepers)
 
+    @property
+    def next(self) -> float | None:
+        """When the first of them wakes, by `monotonic`."""
+        return min((at for at, _, future in self._sleepers if not future.done()), default=None)
+
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:
             await asyncio.sleep(0)

@@ -193,6 +193,7 @@ class _Run:
                 group.create_task(
                     register(self._client, self._host, self._gate, wanted=self._section.commands)
                 )
+                group.create_task(self._until_refused())
                 for shard, inbox in enumerate(inboxes):
                     group.create_task(inbox.run())
                     connection = Connection(bot, inbox, self, shard)
@@ -206,6 +207,11 @@ class _Run:
                 async with asyncio.timeout(CLOSE_TIMEOUT):
                     for inbox in inboxes:
                         await inbox.over()
+
+    async def _until_refused(self) -> None:
+        """A token that was reset may keep its connection for a while, and no answer gets out. Raises Misconfigured."""
+        await self._gate.refused.wait()
+        raise refused_token("send")
 
     async def _shards(self) -> int:
         """As configured, or as Discord recommends; more than one are told the library, too."""

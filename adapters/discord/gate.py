@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -15,6 +16,9 @@ from gateway.ports import Clock
 
 _log = structlog.get_logger()
 
+REFUSALS = 2
+"""Answers of 401 in a row after which the token is taken for bad."""
+
 
 class Gate:
     """Ask `enter` before each request; `trace` hears every answer, also those that the library repeats by itself."""
@@ -24,6 +28,9 @@ class Gate:
         self._pace: Pacer = sends()
         self._global_until = float("-inf")
         self._alarmed = False
+        self._refusals = 0
+        self.refused = asyncio.Event()
+        """The bot token is good for nothing any more."""
 
     async def enter(self, purpose: Purpose) -> None:
         """Wait for the bot's own pace. Raises RateLimited, for the whole channel, while nothing may be asked."""
@@ -53,6 +60,10 @@ class Gate:
         return config
 
     async def _ended(self, _session: Any, _context: Any, ended: aiohttp.TraceRequestEndParams) -> None:
+        status = ended.response.status
+        self._refusals = self._refusals + 1 if status == 401 else 0
+        if self._refusals >= REFUSALS:
+            self.refused.set()
         self.answered(ended.response)
 
     def answered(self, response: aiohttp.ClientResponse) -> None:

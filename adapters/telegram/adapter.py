@@ -129,7 +129,12 @@ class TelegramAdapter:
 
     async def send(self, delivery: Delivery) -> Receipt:
         """Send one part; not idempotent, Telegram has nothing to recognise a repetition by."""
-        return await self._running().send(delivery)
+        try:
+            return await self._running().send(delivery)
+        except Misconfigured:
+            if self.webhook is not None:
+                self.webhook.doubt()
+            raise
 
     async def typing(self, address: Address) -> None:
         """Show "typing…" in the topic; lasts about five seconds."""

@@ -44,8 +44,9 @@ class Trouble:
             case InvalidToken():
                 if self._refused:
                     raise rejected_token() from error
-                self._refused = True
-                self._host.degraded("Telegram rejects the bot token; asking once more")
+                self._refused = (
+                    True  # asked once more, and not told: a bot that failed stays failed meanwhile
+                )
                 return 1.0
             case FloodError():
                 self._starts.refused(self._host.clock.monotonic(), error.seconds)

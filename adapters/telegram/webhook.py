@@ -46,6 +46,7 @@ class Webhook:
         secret: str,
     ) -> None:
         self.working = asyncio.Event()
+        self._doubted = asyncio.Event()
         self._client, self._host, self._starts = client, host, starts
         self._identity, self._intake = identity, intake
         self._url, self._secret = url, secret
@@ -60,7 +61,22 @@ class Webhook:
             except (TelegramError, Transient) as error:
                 self.working.clear()
                 wait = self._trouble.judge(error)
-            await self._host.clock.sleep(wait)
+            await self._pause(wait)
+
+    def doubt(self) -> None:
+        """A send was refused for the token's sake: look now."""
+        self._doubted.set()
+
+    async def _pause(self, seconds: float) -> None:
+        waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._host.clock.sleep(seconds))]
+        if self.working.is_set():
+            waits.append(asyncio.ensure_future(self._doubted.wait()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._doubted.clear()
+            for wait in waits:
+                wait.cancel()
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 

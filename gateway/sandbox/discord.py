@@ -237,7 +237,9 @@ class DiscordSandbox:
         return web.json_response({"items": self.world.bot(request.match_info["token"]).sent})
 
     async def _revoke(self, request: web.Request) -> web.Response:
-        await self.revoke(request.match_info["token"])
+        token = request.match_info["token"]
+        await self.revoke(token)
+        await self.gateway.expel(self.world.bot(token))
         return web.json_response({})
 
     async def _attached(self, request: web.Request) -> web.StreamResponse:

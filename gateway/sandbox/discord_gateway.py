@@ -149,6 +149,12 @@ class GatewaySandbox:
         for wire in list(self.wires):
             await wire.close(code)
 
+    async def expel(self, bot: Bot) -> None:
+        """Close the connections of one bot: its token was reset."""
+        for session in list(self.sessions.values()):
+            if session.bot is bot and session.wire is not None:
+                await session.wire.close(4004)
+
     async def reconnect(self) -> None:
         """Opcode 7 to everybody."""
         for wire in list(self.wires):

@@ -72,8 +72,9 @@ class TelegramSandbox:
         return self.bots[token]
 
     def revoke(self, token: str) -> None:
-        """From now on 401."""
+        """From now on 401, also for a poll that waits."""
         self.bot(token).revoked = True
+        self.bot(token).interrupt()
 
     def block(self, token: str, chat: int) -> None:
         """The user blocks the bot: 403."""

@@ -139,6 +139,8 @@ class BotAccount:
                 break
             if self._forgotten:
                 return []
+            if self.revoked:
+                raise Refused("Unauthorized", 401)
             if self._poll != mine:
                 raise Refused(POLL_CONFLICT, 409)
             if self.webhook:

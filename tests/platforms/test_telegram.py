@@ -240,6 +240,7 @@ async def test_a_refused_token_is_tried_once_more_and_then_needs_a_person(scene:
         await scene.adapter().run(scene.host)
     assert "BotFather" in failure.value.remedy
     assert [1.0] == scene.host.clock.slept
+    assert [] == scene.host.states, "a bot that failed before does not look better in between"
 
 
 async def test_one_refusal_is_forgiven(scene: Scene) -> None:
@@ -248,7 +249,7 @@ async def test_one_refusal_is_forgiven(scene: Scene) -> None:
         await scene.says("x")
         await scene.heard()
 
-    assert ["degraded", "ready"] == [state for state, _ in scene.host.states]
+    assert ["ready"] == [state for state, _ in scene.host.states]
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "malformed", "status"])

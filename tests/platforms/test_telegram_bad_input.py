@@ -90,8 +90,6 @@ async def test_a_token_that_is_revoked_while_the_bot_runs_is_told_and_retried_sl
     async with gateway(sandbox, observe=facts.append, others={"other": OTHER}):
         await until(lambda: "running" in [s for s, _, _ in states(facts, "support")], 10)
         sandbox.telegram.revoke(TOKEN)
-        sandbox.telegram.bot(TOKEN).interrupt()
-        await says(sandbox, "/help")
         await until(lambda: "failed" in [s for s, _, _ in states(facts, "support")], 20)
         polls = sandbox.telegram.bot(TOKEN).calls["getupdates"]
         await other_still_answers(sandbox)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -152,6 +153,22 @@ async def test_a_refused_token_needs_a_person(scene: Scene) -> None:
     with pytest.raises(Misconfigured, match="token"):
         await scene.adapter(mode="webhook").run(host)
     assert [1.0] == host.clock.slept
+
+
+async def test_a_send_that_is_refused_for_its_token_makes_the_webhook_look_at_once(scene: Scene) -> None:
+    scene.live = adapter = scene.adapter(mode="webhook")
+    run = asyncio.create_task(adapter.run(scene.host))
+    await until(lambda: ("ready", "@bot4711_bot") in scene.host.states)
+    await scene.says("hello")
+    [said] = await scene.heard()
+    scene.sandbox.telegram.revoke(TOKEN)
+    with pytest.raises(Misconfigured):
+        await adapter.send(delivery("hi", said.address))
+    await until(lambda: scene.host.clock.next == 1.0)
+    await scene.host.clock.advance(1.0)
+
+    with pytest.raises(Misconfigured, match="token"):
+        await asyncio.wait_for(run, 5)
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "malformed", "status"])
