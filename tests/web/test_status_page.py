@@ -64,7 +64,7 @@ async def test_the_page_refreshes_itself_under_its_own_policy(browser: Browser, 
     await page.goto(url)
     await page.evaluate("document.getElementById('board').dataset.old = 'yes'")
     await page.clock.run_for(5100)
-    await page.wait_for_function("!document.getElementById('board').dataset.old")
+    await page.wait_for_function("() => !document.getElementById('board').dataset.old")
 
     assert [] == complaints
 
