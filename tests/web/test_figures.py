@@ -63,7 +63,10 @@ async def test_a_look_returns_at_once_and_has_the_figures_fetched():
 
     assert (first.known, first.coming) == (False, True)
     assert len(known.days or ()) == 30
-    assert sum(day.new or 0 for day in known.days or ()) == known.days[-1].total - known.days[0].total
+    assert (
+        sum(day.new or 0 for day in known.days or ())
+        == (known.days or ())[-1].total - (known.days or ())[0].total
+    )
     assert {share.source for share in known.shares or ()} == {"telegram", "discord", "embed", "web"}
 
 
