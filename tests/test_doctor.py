@@ -361,6 +361,12 @@ async def test_a_certificate_that_nobody_trusts_is_an_error(tmp_path: Path):
     assert "certificate is refused" in found.what
 
 
+async def test_an_address_without_tls_is_an_error(sandbox: Sandbox):
+    found = await reached(sandbox.url.replace("http://", "https://"), running=False)
+
+    assert ("error", "what answers there speaks no TLS") == (found.severity, found.what)
+
+
 # --- the machine ---
 
 
@@ -526,6 +532,20 @@ async def test_doctor_ends_with_0_and_fits_the_terminal(clinic: Clinic, tmp_path
     assert lines[-1].endswith("2 requests to Sensay (acme 2)")
     assert [] == [line for line in lines if len(line) > 80 and str(path) not in line]
     assert not (tmp_path / "gateway.db").exists()
+
+
+@pytest.mark.e2e
+async def test_in_a_large_fleet_only_those_with_trouble_are_printed(clinic: Clinic, tmp_path: Path):
+    for number in range(20):
+        clinic.set(
+            f"bots.b{number}", {"replica": SUPPORT, "telegram": {"token": f"{500 + number}:{'x' * 30}"}}
+        )
+    clinic.box.telegram.revoke(f"507:{'x' * 30}")
+    code, lines = await verb("check", "--online", "-c", str(write_configuration(tmp_path, clinic.document)))
+
+    assert 1 == code
+    assert ["bot b7"] == [line for line in lines if line.startswith("bot ")]
+    assert "22 more have nothing but good findings (--json has them)" in lines
 
 
 @pytest.mark.e2e

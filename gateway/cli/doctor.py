@@ -27,6 +27,8 @@ from gateway.telemetry import Mask
 
 WIDEST, NARROWEST = 100, 40
 COLOURS = {"error": "red", "warning": "yellow", "ok": "green"}
+FEW = 15
+"""Bots and the like that are printed also when all is good."""
 INDENT = 10
 """Columns of the severity."""
 
@@ -90,13 +92,21 @@ def show(report: Report, settings: Settings, *, as_json: bool) -> None:
         click.echo(mask(json.dumps(report.document(), indent=2, ensure_ascii=False)))
         return
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((80, 24)).columns))
-    for group, members in report.groups():
+    groups = list(report.groups())
+    shown = [(group, members) for group, members in groups if len(groups) <= FEW or not _all_good(members)]
+    for group, members in shown:
         click.secho(group, bold=True)
         for seen in members:
             for line in _lines(seen, width):
                 click.echo(mask(line))
         click.echo()
+    if len(shown) < len(groups):
+        click.echo(f"{len(groups) - len(shown)} more have nothing but good findings (--json has them)\n")
     click.echo(_summary(report))
+
+
+def _all_good(members: list[Seen]) -> bool:
+    return all(seen.finding.severity == "ok" for seen in members)
 
 
 def _lines(seen: Seen, width: int) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -39,13 +38,17 @@ async def _judged(base: str, seconds: float, *, running: bool) -> Finding:
         ):
             ours = response.status == 200 and b'"/v1/web/' in await response.read()
             status = response.status
-    except (ClientConnectorCertificateError, ClientConnectorSSLError, ssl.SSLError) as error:
-        said = getattr(error, "certificate_error", error)
-        reason = getattr(said, "verify_message", "") or type(said).__name__
+    except ClientConnectorCertificateError as error:
+        reason = (
+            getattr(error.certificate_error, "verify_message", "") or type(error.certificate_error).__name__
+        )
         remedy = "serve the address with a certificate that is valid for it, with its intermediate ones"
         return Finding(
             severity="error", what=f"its certificate is refused: {reason}", remedy=remedy, path=PATH
         )
+    except ClientConnectorSSLError:
+        remedy = "put a proxy that ends TLS before the gateway; the gateway itself speaks plain HTTP"
+        return Finding(severity="error", what="what answers there speaks no TLS", remedy=remedy, path=PATH)
     except ClientConnectorDNSError:
         remedy = "check the address, and this machine's name servers"
         return Finding(severity="error", what=f"the name {host} leads nowhere", remedy=remedy, path=PATH)

@@ -15,7 +15,7 @@ from gateway.sensay.api import history, replicas
 from gateway.sensay.api.operation import ADMIN, Arguments, Auth, Door, OfReplica, OnDelta, Operation
 from gateway.sensay.api.replicas import LARGEST_PAGE, Replica, Replicas
 from gateway.sensay.api.values import fingerprint
-from gateway.sensay.failures import KEY_REMEDY, Unauthorized
+from gateway.sensay.failures import Unauthorized
 from gateway.sensay.identity import DialectName
 from gateway.sensay.models import Wire
 from gateway.sensay.requests import Answered
@@ -29,8 +29,9 @@ SINGLY = 5
 DIALECTS: tuple[DialectName, ...] = ("openapi", "guide", "generic")
 PER_MINUTE, PER_HOUR = 100, 1000
 """What the integration guide grants an organisation; Sensay itself tells no numbers."""
+_KEY = "check the organisation's secret, and that the organisation is active at Sensay"
 _WHERE = "check the id, and that `organization` is the one whose replica it is"
-_PRIVATE = "make it public at Sensay: people of whom Sensay only knows an account cannot be let in one by one"
+_PRIVATE = "make it public: sensay-gateway sensay replicas update {} --public"
 
 
 class Looking:
@@ -97,7 +98,7 @@ class Looking:
         try:
             known = {one.uuid: one async for one in Replicas(door).list(page_size=LARGEST_PAGE)}
         except Unauthorized as error:
-            self._note("error", f"Sensay refuses the secret ({error})", KEY_REMEDY, f"{self._path}.secret")
+            self._note("error", f"Sensay refuses the secret ({error})", _KEY, f"{self._path}.secret")
         except NoRoom as error:
             self._note("warning", f"not looked at: {error}", "look again later", f"{self._path}.quota")
         except RateLimited:
@@ -165,7 +166,9 @@ def _judged(path: str, bot: Bot, known: dict[str, Replica]) -> Iterator[Finding]
     name = replica.name or replica.slug or replica.uuid
     if replica.private:
         what = f"{name} is private: the users whom the gateway creates have no access to it"
-        yield Finding(severity="error", what=what, remedy=_PRIVATE, path=f"{path}.replica")
+        yield Finding(
+            severity="error", what=what, remedy=_PRIVATE.format(replica.uuid), path=f"{path}.replica"
+        )
     else:
         yield Finding(severity="ok", what=f"{name} is there, and public", path=f"{path}.replica")
     yield from _hosted_telegram(path, bot, replica, known)
