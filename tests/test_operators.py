@@ -314,7 +314,9 @@ class Held:
         self._errors = list(errors)
         self.calls = 0
 
-    async def __call__(self, operation: Any, arguments: Any, auth: Any) -> Answered[Any]:
+    async def __call__(
+        self, operation: Any, arguments: Any, auth: Any, on_delta: Any = None
+    ) -> Answered[Any]:
         self.calls += 1
         if self._errors:
             raise self._errors.pop(0)
