@@ -16,14 +16,14 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr
 
 from gateway import __version__
-from gateway.board import Board
+from gateway.board import Board, Cluster
 from gateway.control import Control
 from gateway.errors import Moved, Superseded, Transient
 from gateway.fleet import DEAF, Fleet, Surroundings
 from gateway.insight.counting import Counting
 from gateway.insight.reading import Reading
 from gateway.journal import open_journal
-from gateway.messages import ConversationKey, PlatformName, Profile, User
+from gateway.messages import ConversationKey, Facts, PlatformName, Profile, SpendClass, User
 from gateway.operators import Direct, Operators
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.complete import Dispatcher, Tools
@@ -34,8 +34,9 @@ from gateway.pipeline.presence import Presence
 from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
 from gateway.placement import Placement
+from gateway.pods import Pods
 from gateway.policy.handover import Order
-from gateway.ports import Clock, Completions, Fact, Journal, Noted, Observer, Platform, Retention
+from gateway.ports import Clock, Completions, Fact, Journal, Left, Noted, Observer, Platform, Retention
 from gateway.sensay.client import SensayClient
 from gateway.sensay.identity import user_for
 from gateway.sensay.requests import Requests
@@ -57,6 +58,11 @@ JOURNAL_EVERY = 1.0
 """Seconds between two attempts to reach a journal on a server."""
 HEAR_EVERY = 30.0
 CLOCK_BEHIND = 5.0
+COUNT_EVERY = 5.0
+"""Seconds between two looks at how long the queues are that another process works off."""
+PROFILES_AGAIN = 5.0
+FORWARDED = 120.0
+"""Seconds that an operator's request may take at another process."""
 HANDOVER = 3.0
 """Seconds that turns under way have when another process takes an organisation over: it looks up what is left."""
 SEND_GRACE = 2.0
@@ -188,6 +194,7 @@ class Gateway:
         self._mask.learn(secrets_of(settings))
         self._extra_routes = list(public_routes)
         self._started = False
+        self._elsewhere: dict[str, int] = {}
         self._core: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Event = asyncio.Event()
         self.public: Listener | None = None
@@ -201,11 +208,17 @@ class Gateway:
             remember=self.journal.remember,
         )
         self._pauses = Pauses(self.journal, self._clock)
-        self._profiles = Profiles(self._fetch_profile, self._clock)
+        shared = self.journal.shared
         self.placement = Placement(self.journal, self._clock, self._observe, settings.cluster.lease)
+        self.pods = Pods(self.journal, self.placement.pod, lambda: self.placement.others, self._clock)
+        self._profiles = (
+            Profiles(self._fetch_profile_anywhere, self._clock, again=PROFILES_AGAIN)
+            if shared
+            else Profiles(self._fetch_profile, self._clock)
+        )
         self.fleet = Fleet(self.current, makers.platform, self.placement, self._clock, self._observe)
         self._notices = Notices(self.current, self.fleet.renderer, self._profiles.known)
-        self._presence = Presence(self._clock)
+        self._presence = Presence(self._clock, self.pods.tell if shared else None, self.fleet.drafts)
         self._rendering = Rendering(self.fleet.renderer, self._observe)
         self._acceptor = Acceptor(
             self.journal,
@@ -239,6 +252,8 @@ class Gateway:
             counter=self._dispatchers.get,
             journal=self.journal,
             clock=self._clock,
+            elsewhere=lambda name: shared and not self._dispatchers[name].holding,
+            forward=lambda asked: self.pods.ask_one("sensay", asked, FORWARDED),
         )
         self._reading = Reading(self.current, partial(Direct, self.operators), self._clock)
         self._counting = Counting(self.current, partial(Direct, self.operators), self._clock)
@@ -251,6 +266,7 @@ class Gateway:
             listening=lambda: self.public is not None and self.public.up,
             draining=lambda: self._acceptor.closed,
             clock=self._clock,
+            cluster=self._cluster() if shared else None,
         )
         self._traces = traces(settings.telemetry.otlp_endpoint, self._observe)
         self._observers += [
@@ -269,6 +285,15 @@ class Gateway:
             ring=self._ring,
             observer=self._observe,
             clock=self._clock,
+            others=self.pods.ask,
+        )
+
+    def _cluster(self) -> Cluster:
+        return Cluster(
+            pod=self.placement.pod,
+            mine=self.placement.mine,
+            parts=lambda: self.pods.ask("status"),
+            problems=lambda: self.placement.problems,
         )
 
     def current(self) -> Settings:
@@ -336,6 +361,8 @@ class Gateway:
         await self._listen()
         for name in self._dispatchers:
             self._keep(self._dispatch(name))
+        if self.journal.shared:
+            self._work_together()
         self._keep(self._keep_house())
         self._keep(self._hear_ourselves())
         self._keep(self.control.watch())
@@ -353,6 +380,46 @@ class Gateway:
             public=self.public_url,
             admin=_url(self._settings.server.admin.host, self.admin),
         )
+
+    def _work_together(self) -> None:
+        """Answer what other processes ask, and know what only they do."""
+        self.pods.answers |= {
+            "status": self._tell_status,
+            "pauses": self._heed_pauses,
+            "restart": self._restart_too,
+            "profile": self._tell_profile,
+            "sensay": self.operators.forwarded,
+        }
+        self.pods.missed = self.control.pauses_changed
+        self._keep(self.pods.keep_telling())
+        self._keep(self.pods.keep_answering())
+        self._keep(self._count_queues())
+
+    async def _tell_status(self, _: Facts) -> Facts:
+        return self._board.part()
+
+    async def _heed_pauses(self, _: Facts) -> Facts:
+        await self.control.pauses_changed()
+        return {}
+
+    async def _restart_too(self, facts: Facts) -> Facts:
+        await self.control.restart_too(facts["channels"])
+        return {}
+
+    async def _tell_profile(self, facts: Facts) -> Facts | None:
+        """Fetch it, if this is the process that asks Sensay; it is in the journal then."""
+        if not self._dispatchers[facts["organization"]].holding:
+            return None
+        await self._profiles.get(facts["organization"], facts["replica"])
+        return {}
+
+    async def _count_queues(self) -> None:
+        """Of organisations that another process asks for: one that has too much in its queue takes no more."""
+        while True:
+            for name, dispatcher in list(self._dispatchers.items()):
+                with contextlib.suppress(Transient):
+                    self._elsewhere[name] = 0 if dispatcher.holding else await self.journal.queue(name)
+            await self._clock.sleep(COUNT_EVERY)
 
     async def _listen(self) -> None:
         server = self._settings.server
@@ -385,7 +452,7 @@ class Gateway:
         await self.admin.start()
 
     def _message_routes(self) -> list[Any]:
-        letters = Letters(self.journal, self.fleet.live, self._observe)
+        letters = Letters(self.journal, self.fleet.found, self._observe)
         return [
             *message_routes(
                 letters=lambda page: self.journal.dead_letters(
@@ -558,6 +625,7 @@ class Gateway:
         """The configuration is another one from here on; policy values are read at each decision."""
         self._settings = settings
         self._mask.learn(secrets_of(settings))
+        self.placement.configure(settings)
         for name in settings.organizations:
             if name not in self._dispatchers:
                 self._dispatchers[name] = Dispatcher(name, self._tools)
@@ -577,9 +645,23 @@ class Gateway:
     async def _fetch_profile(self, organization: str, replica: str) -> Profile:
         return await self._dispatchers[organization].profile(replica)
 
+    async def _fetch_profile_anywhere(self, organization: str, replica: str) -> Profile:
+        """As above, by whichever process asks for the organisation. Raises Transient while none does."""
+        if self._dispatchers[organization].holding:
+            return await self._fetch_profile(organization, replica)
+
+        async def admit(_: SpendClass, __: bool) -> Left:
+            raise Transient("another process asks for this organisation")
+
+        with contextlib.suppress(Transient):
+            return await self._completions.profile(organization, replica, admit)
+        await self.pods.ask("profile", {"organization": organization, "replica": replica}, enough=bool)
+        return await self._completions.profile(organization, replica, admit)
+
     def _waiting(self, organization: str) -> int:
         dispatcher = self._dispatchers.get(organization)
-        return dispatcher.waiting if dispatcher else 0
+        waiting = dispatcher.waiting if dispatcher else 0
+        return max(waiting, self._elsewhere.get(organization, 0))
 
     async def _profile_of(self, bot: Bot) -> Profile | None:
         return await self._profiles.get(bot.organization, bot.replica)

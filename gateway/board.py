@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from gateway import __version__
@@ -16,6 +17,18 @@ from gateway.telemetry import Metrics
 from gateway.web.decisions import Decisions
 from gateway.web.recent import Recent
 from gateway.web.status import LastSeen, bot_document, moment, quota_document
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The processes that share the journal, as the board sees them: `parts` asks the others for theirs, `mine` tells
+    what is this one's, `problems` where their configurations contradict each other.
+    """
+
+    pod: str
+    mine: Callable[[str], bool]
+    parts: Callable[[], Awaitable[Mapping[str, Any]]]
+    problems: Callable[[], list[str]]
 
 
 class Board:
@@ -34,7 +47,9 @@ class Board:
         listening: Callable[[], bool],
         draining: Callable[[], bool],
         clock: Clock,
+        cluster: Cluster | None = None,
     ) -> None:
+        self._cluster = cluster
         self.metrics, self.last_seen, self.recent = Metrics(), LastSeen(), Recent()
         self.decisions = Decisions()
         self._current, self._journal, self._fleet = current, journal, fleet
@@ -63,7 +78,7 @@ class Board:
             self.metrics.queue_depth.labels(name).set(bot.waiting)
             self.metrics.queue_age.labels(name).set(age)
             self.metrics.dead_letters.labels(name).set(bot.dead_letters)
-        for name, dispatcher in self._in_force().items():
+        for name, dispatcher in self._asking().items():
             for window, (used, limit) in dispatcher.used().items():
                 self.metrics.quota_used.labels(name, window).set(used)
                 self.metrics.quota_limit.labels(name, window).set(limit)
@@ -74,24 +89,68 @@ class Board:
         counts, now = await self._journal.counts(), self._clock.now()
         problems = await self.problems()
         self._forget_the_gone()
+        organizations, channels, more = self._organizations(self._in_force()), self._all_channels(), {}
+        if self._cluster is not None:
+            mine = self.part()
+            parts = {self._cluster.pod: mine, **await self._cluster.parts()}
+            for part in parts.values():
+                organizations |= part["organizations"]
+                channels |= part["channels"]
+            more["pods"] = {pod: {"channels": len(part["channels"])} for pod, part in sorted(parts.items())}
         return {
             "version": __version__,
             "started_at": moment(self._started_at),
             "ready": not problems,
-            "problems": problems,
-            "organizations": {
-                name: quota_document(
-                    dispatcher.used(), dispatcher.waiting, dispatcher.relief(), dispatcher.trouble
-                )
-                for name, dispatcher in self._in_force().items()
-            },
+            "problems": [*problems, *(self._cluster.problems() if self._cluster else ())],
+            "organizations": organizations,
             "bots": {
-                name: bot_document(bot.replica, self._channels(name, bot), counts.get(name, BotCounts()), now)
+                name: bot_document(
+                    bot.replica,
+                    {
+                        platform: channels[f"{name}/{platform}"]
+                        for platform in PLATFORMS
+                        if f"{name}/{platform}" in channels
+                    },
+                    counts.get(name, BotCounts()),
+                    now,
+                )
                 for name, bot in self._current().bots.items()
             },
             "paused_conversations": [
                 {"conversation": name, "until": moment(until)} for name, until in self._paused().items()
             ],
+        }
+
+    def part(self) -> dict[str, Any]:
+        """What only this process knows of the fleet: the channels and organisations that are its own."""
+        mine = self._cluster.mine if self._cluster else lambda _: True
+        known = self._all_channels()
+        return {
+            "organizations": self._organizations(self._asking()),
+            "channels": {name: document for name, document in known.items() if mine(f"channel/{name}")},
+        }
+
+    def _asking(self) -> dict[str, Dispatcher]:
+        """The organisations that this process asks for."""
+        known = self._in_force()
+        if self._cluster is None:
+            return known
+        return {name: dispatcher for name, dispatcher in known.items() if dispatcher.holding}
+
+    @staticmethod
+    def _organizations(dispatchers: Mapping[str, Dispatcher]) -> dict[str, Any]:
+        return {
+            name: quota_document(
+                dispatcher.used(), dispatcher.waiting, dispatcher.relief(), dispatcher.trouble
+            )
+            for name, dispatcher in dispatchers.items()
+        }
+
+    def _all_channels(self) -> dict[str, dict[str, Any]]:
+        return {
+            f"{name}/{platform}": document
+            for name, bot in self._current().bots.items()
+            for platform, document in self._channels(name, bot).items()
         }
 
     def _in_force(self) -> dict[str, Dispatcher]:

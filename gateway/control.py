@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeAlias
 
 from gateway.errors import Permanent, Transient
 from gateway.fleet import Fleet
-from gateway.messages import ConversationKey
+from gateway.messages import Channel, ConversationKey, Facts
 from gateway.pipeline.bell import Bell
 from gateway.pipeline.pauses import Pauses
 from gateway.policy.handover import HANDOVER, Order
@@ -25,7 +25,9 @@ WATCH_EVERY, SETTLED = 1.0, 0.5
 
 
 class Control:
-    """Every way to change a running gateway. `apply` puts new settings in force, `ring` wakes the dispatchers."""
+    """Every way to change a running gateway. `apply` puts new settings in force, `ring` wakes the dispatchers, `others`
+    has the processes that share the journal do their part.
+    """
 
     def __init__(
         self,
@@ -38,8 +40,9 @@ class Control:
         ring: Callable[[], None],
         observer: Observer,
         clock: Clock,
+        others: Callable[[str, Facts], Awaitable[object]],
     ) -> None:
-        self._current, self._reread, self._apply = current, reread, apply
+        self._current, self._reread, self._apply, self._others = current, reread, apply, others
         self._fleet, self._pauses, self._ring = fleet, pauses, ring
         self._observer, self._clock = observer, clock
         self._reloading = asyncio.Lock()
@@ -134,9 +137,11 @@ class Control:
             raise KeyError(bot)
         name = bot if platform is None else f"{bot}/{platform}"
         if verb == "restart":
-            await asyncio.gather(*(self._fleet.restart(channel) for channel in chosen))
+            await self._restart(chosen)
+            await self._others("restart", {"channels": [str(channel) for channel in chosen]})
         else:
             await (self._pauses.pause(name) if verb == "pause" else self._pauses.resume(name))
+            await self._others("pauses", {})
         self.show_pauses()
         self._ring()
         self._note(f"bot.{verb}d" if verb.endswith("e") else f"bot.{verb}ed", "info", bot=bot, target=name)
@@ -154,9 +159,24 @@ class Control:
             await self._pauses.pause(str(key), HANDOVER if seconds is None else seconds)
         else:
             await self._pauses.resume(str(key))
+        await self._others("pauses", {})
         self._ring()
         self._paused.ring()
         self._note(f"conversation.{verb}d", "info", bot=key.bot, platform=key.platform, conversation=str(key))
+
+    async def pauses_changed(self) -> None:
+        """Another process has paused or resumed something."""
+        await self._pauses.open()
+        self.show_pauses()
+        self._ring()
+        self._paused.ring()
+
+    async def restart_too(self, names: list[str]) -> None:
+        """Another process was told to restart these channels, wherever they run."""
+        await self._restart([channel for channel in channels(self._current()) if str(channel) in names])
+
+    async def _restart(self, chosen: list[Channel]) -> None:
+        await asyncio.gather(*(self._fleet.restart(channel) for channel in chosen))
 
     async def obey(self, order: Order, key: ConversationKey) -> None:
         """An admin says it in the conversation itself."""

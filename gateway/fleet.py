@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import Moved, Superseded, Transient
+from gateway.fronts import Fronts
 from gateway.messages import Channel, PlatformName, Profile
 from gateway.pipeline.accept import Acceptor
 from gateway.pipeline.deliver import Courier
@@ -17,7 +18,7 @@ from gateway.pipeline.host import ChannelHost, StateReport
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.placement import Placement
-from gateway.ports import Adapter, Clock, Host, Journal, Lease, Observer, Platform, Renderer
+from gateway.ports import Adapter, Clock, Host, Journal, Lease, Observer, Platform, Renderer, ShowsDraft
 from gateway.settings.models import Settings
 from gateway.settings.plan import PLATFORMS, Plan, channels
 from gateway.supervisor import Status, Supervisor
@@ -64,6 +65,7 @@ class Fleet:
         self._live: dict[Channel, tuple[Adapter, ChannelHost]] = {}
         self._couriers: dict[Channel, Courier] = {}
         self._placement = placement
+        self._fronts = Fronts(self._front, clock)
         self._supervisor = Supervisor(placement, self._serve, clock, observer, random.random)
         self._around: Surroundings | None = None
         self.more_routes: Callable[[list[Any]], None] = lambda _: None
@@ -85,6 +87,8 @@ class Fleet:
         """Connect these, in the background."""
         for channel in wanted:
             self._platform(channel.platform)
+            if self._surroundings.journal.shared:
+                self._fronts.open([channel])
             self._supervisor.start(channel)
 
     async def stop(self, unwanted: Iterable[Channel]) -> None:
@@ -102,6 +106,7 @@ class Fleet:
 
     async def close(self) -> None:
         """Disconnect everything; connections to the platforms end after their channels."""
+        self._fronts.close_all()
         await self._supervisor.stop_all()
         await self._close(*PLATFORMS)
 
@@ -110,6 +115,7 @@ class Fleet:
         if courier is not None:
             courier.drain()
             await courier.until_idle(HANDOVER)
+        self._fronts.close([channel])
         await self._supervisor.stop(channel)
 
     async def _close(self, *names: PlatformName) -> None:
@@ -122,16 +128,21 @@ class Fleet:
     # --- looking ---
 
     def channel(self, bot: str, platform: PlatformName) -> tuple[Any, Host] | None:
-        """The running adapter and host of a bot, by its name or its replica id."""
-        live = self._live.get(Channel(bot=bot, platform=platform))
-        if live is None:
+        """The adapter and host of a bot, by its name or its replica id: of the channel that runs here, or what takes
+        requests for one that runs elsewhere.
+        """
+        found = self.found(Channel(bot=bot, platform=platform))
+        if found is None:
             for name, settings in self._current().bots.items():
                 if settings.replica == bot.lower():
-                    live = self._live.get(Channel(bot=name, platform=platform)) or live
-        return live
+                    found = self.found(Channel(bot=name, platform=platform)) or found
+        return found
 
     def live(self, channel: Channel) -> tuple[Adapter, ChannelHost] | None:
         return self._live.get(channel)
+
+    def found(self, channel: Channel) -> tuple[Any, Host] | None:
+        return self._live.get(channel) or self._fronts.get(channel)
 
     def renderer(self, platform: PlatformName) -> Renderer:
         """Of a loaded platform. Raises KeyError."""
@@ -148,7 +159,7 @@ class Fleet:
     async def restart(self, channel: Channel) -> None:
         """Connect anew at once, whatever the backoff."""
         await self._stop(channel)
-        self._supervisor.start(channel)
+        self.start([channel])
 
     def paused_or_not(self, channel: Channel) -> None:
         """Its pause began or ended: the courier looks, the state shows it."""
@@ -171,8 +182,8 @@ class Fleet:
 
     async def _serve(self, channel: Channel, lease: Lease, report: StateReport) -> None:
         """One channel: its adapter and its courier, until one of them ends."""
-        section = getattr(self._current().bots[channel.bot], channel.platform)
-        adapter = self._platform(channel.platform).adapter(channel.bot, section)
+        section = self._section(channel)
+        adapter = self._adapter(channel)
         host = self._host(channel, report)
         courier = self._courier(channel, adapter, lease, section)
         self._live[channel], self._couriers[channel] = (adapter, host), courier
@@ -185,10 +196,37 @@ class Fleet:
                 group.create_task(self._watch(channel, host, section))
                 if self._surroundings.journal.shared:
                     group.create_task(self._move(channel, courier))
+                    group.create_task(self._hear(channel))
         finally:
             self._surroundings.presence.detach(channel)
             self._couriers.pop(channel, None)
             self._live.pop(channel, None)
+
+    def _section(self, channel: Channel) -> Any:
+        return getattr(self._current().bots[channel.bot], channel.platform)
+
+    def _adapter(self, channel: Channel) -> Adapter:
+        """A new one for each connection; without a connection, the one that takes requests here anyway."""
+        front = self._fronts.get(channel)
+        if front is not None and channel.platform in HTTP:
+            return front[0]  # type: ignore[no-any-return]  # it is what `_front` made
+        return self._platform(channel.platform).adapter(channel.bot, self._section(channel))
+
+    def _front(self, channel: Channel) -> tuple[Adapter, Host]:
+        """The state of a channel is told by whoever runs it."""
+        return self._adapter(channel), self._host(channel, lambda _, __: None)
+
+    def drafts(self, channel: Channel) -> ShowsDraft | None:
+        """What shows answers while they are written for a channel that does not run here."""
+        front = self._fronts.get(channel)
+        shows = front is not None and channel.platform in HTTP and isinstance(front[0], ShowsDraft)
+        return front[0] if front and shows else None
+
+    async def _hear(self, channel: Channel) -> None:
+        """Who waits for an answer, as other processes tell."""
+        async with self._surroundings.journal.watch(f"presence/{channel}") as watch:
+            while True:
+                self._surroundings.presence.hear(await watch.next())
 
     async def _move(self, channel: Channel, courier: Courier) -> None:
         """Give it back when it is to be another's: what is being sent is sent first."""

@@ -6,14 +6,16 @@ In a running gateway this is behind `POST /-/sensay/{organization}`; without one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.errors import InvalidArguments, Transient
+from gateway import forwarding
+from gateway.errors import GatewayError, InvalidArguments, Transient
+from gateway.messages import Facts
 from gateway.pipeline.operating import Alone, Counter, Operating
 from gateway.policy.quota import Quota
 from gateway.ports import Clock, Journal, Observer
@@ -48,7 +50,9 @@ class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Operators:
-    """`counter` gives an organisation's budget, or None for one that there is not."""
+    """`counter` gives an organisation's budget, or None for one that there is not. `elsewhere` tells whether another
+    process has it, and `forward` asks that one.
+    """
 
     def __init__(
         self,
@@ -58,7 +62,10 @@ class Operators:
         counter: Callable[[str], Counter | None],
         journal: Journal,
         clock: Clock,
+        elsewhere: Callable[[str], bool] = lambda _: False,
+        forward: Callable[[Facts], Awaitable[Facts]] | None = None,
     ) -> None:
+        self._elsewhere, self._forward = elsewhere, forward
         self._current, self._requests, self._counter = current, requests, counter
         self._journal, self._clock = journal, clock
 
@@ -74,6 +81,9 @@ class Operators:
         counter = self._counter(organization)
         if counter is None or organization not in self._current().organizations:
             raise KeyError(organization)
+        if self._forward is not None and self._elsewhere(organization):
+            asked = forwarding.asked(organization, operation, arguments, auth)
+            return forwarding.answered(operation, await self._forward(asked))
         request = operation.request(arguments, auth, self._current().sensay.dialect)
         frames = Frames(on_delta) if on_delta else None
         return await Operating(organization, counter, self._journal, self._clock).run(
@@ -102,6 +112,20 @@ class Operators:
             "date": answered.date,
             "seconds": round(answered.seconds, 3),
         }
+
+    async def forwarded(self, asked: Facts) -> Facts | None:
+        """What another process wants from the one that has the budget; None: that is not this one."""
+        if self._elsewhere(asked["organization"]):
+            return None
+        try:
+            operation = named(asked["operation"])
+            auth = Auth(**asked["auth"])
+            answered = await self.call(
+                asked["organization"], operation, operation.read(asked["arguments"]), auth
+            )
+        except (GatewayError, KeyError) as error:
+            return forwarding.failed(error)
+        return forwarding.said(answered)
 
     async def close(self) -> None:
         await self._requests.close()

@@ -55,7 +55,8 @@ class Placement:
         """Where the configurations of two processes contradict each other."""
         self._journal, self._clock, self._observer, self._lease = journal, clock, observer, lease
         self._roster: Roster = {}
-        self._digest = ""
+        self._key = b""
+        self._digest, self._written = "", ""
         self._known: dict[str, Roster] = {}
         self._members: dict[str, str] = {}
         self._assigned: dict[str, str] = {}
@@ -69,23 +70,18 @@ class Placement:
     async def join(self, settings: Settings) -> None:
         """Be one of those who hold things. Raises Transient."""
         if self._journal.shared:
-            await self.describe(settings)
+            self._key = await self._journal.secret("roster")
+            self.configure(settings)
             await self._gather()
             self._gathering = asyncio.get_running_loop().create_task(self._keep_gathering())
             await self._journal.publish(TOPIC, {})
 
-    async def describe(self, settings: Settings) -> None:
-        """The configuration in force is this one. Raises Transient."""
+    def configure(self, settings: Settings) -> None:
+        """The configuration in force is this one. What is new in it waits until the others have been told."""
         if self._journal.shared:
-            self._roster = roster(settings, await self._journal.secret("roster"))
-            written = encode(self._roster)
-            digest = hashlib.blake2b(written, digest_size=8).hexdigest()
-            self._known[digest] = self._roster
-            await self._journal.remember("rosters", digest, written, ttl=ROSTER_TTL)
-            self._digest = digest
-            if self._gathering is not None:
-                await self._gather()
-                await self._journal.publish(TOPIC, {})
+            self._roster = roster(settings, self._key)
+            self._digest = hashlib.blake2b(encode(self._roster), digest_size=8).hexdigest()
+            self._known[self._digest] = self._roster
 
     async def leave(self) -> None:
         """Give everything to the others, if there are any."""
@@ -123,17 +119,24 @@ class Placement:
                     await self._gather()
 
     async def _gather(self) -> None:
+        if self._written != self._digest:
+            await self._write()
         members = await self._journal.gather(self.pod, self._digest, self._lease * PRESENT)
         if self._left:
             await self._journal.leave(self.pod)  # it was on its way when the process left
             return
         if members.keys() - self._members.keys():  # whoever is new has to find what we are known by
-            await self._journal.remember("rosters", self._digest, encode(self._roster), ttl=ROSTER_TTL)
+            await self._write()
         for digest in set(members.values()) - self._known.keys():
             written = await self._journal.recall("rosters", digest)
             if written is not None:
                 self._known[digest] = decode(written, Roster)
         self._settle(members)
+
+    async def _write(self) -> None:
+        digest = self._digest
+        await self._journal.remember("rosters", digest, encode(self._roster), ttl=ROSTER_TTL)
+        self._written = digest
 
     def _settle(self, members: dict[str, str]) -> None:
         """Who holds what, from now on."""
@@ -158,9 +161,10 @@ class Placement:
     # --- leases ---
 
     def mine(self, name: str) -> bool:
-        """Whether this process is to hold it. What no configuration has stays where it is."""
-        to = self._assigned.get(name, self.pod)
-        return to == self.pod and not (self._left and self.others)
+        """Whether this process is to hold it. What no configuration has any more stays where it is."""
+        to = self._assigned.get(name)
+        ours = name not in self._roster if to is None else to == self.pod
+        return ours and not (self._left and self.others)
 
     async def until_moved(self, name: str) -> None:
         """Return when it is held here and is to be another's."""

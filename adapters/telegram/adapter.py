@@ -22,6 +22,7 @@ from adapters.telegram.polling import POLL, Poller
 from adapters.telegram.routes import FILES, UPDATES
 from adapters.telegram.sending import Sender
 from adapters.telegram.starting import Starts
+from adapters.telegram.suspects import SharedSuspects, Suspects
 from adapters.telegram.transport import BotApi, Client, Download
 from adapters.telegram.webhook import Webhook
 from gateway.errors import GatewayError, Misconfigured, Transient
@@ -79,15 +80,24 @@ class TelegramAdapter:
             beside.cancel()
             await asyncio.gather(beside, self._tidy(), return_exceptions=True)
 
+    async def front(self, host: Host) -> bool:
+        """Take what Telegram sends, and show the replica pictures, while another process runs the bot."""
+        if self._shared.base_url is None:
+            return False
+        await self._listener(host, Identity(self._client, host), alone=False)
+        return True
+
     async def _tidy(self) -> None:
         if self._intake is not None:
             await self._intake.suspects.over()
 
-    async def _listener(self, host: Host, identity: Identity) -> Poller | Webhook:
+    async def _listener(self, host: Host, identity: Identity, *, alone: bool = True) -> Poller | Webhook:
         key, base = await host.secret(f"telegram/{self.bot}"), self._shared.base_url
         if base is not None:
             self._pictures = Pictures(_derived(key, "files"), base + FILES.format(bot=self.bot))
-        self._intake = intake = Intake(host, identity, Connections(self._client, host), self._pictures)
+        suspects = Suspects(host) if alone else SharedSuspects(host)
+        connections = Connections(self._client, host)
+        self._intake = intake = Intake(host, identity, connections, self._pictures, suspects)
         if self._section.mode == "polling":
             return Poller(self._client, host, identity, intake, self._shared.starts, poll=self._poll)
         if base is None:

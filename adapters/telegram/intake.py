@@ -14,7 +14,7 @@ from adapters.telegram.convert import Reading, convert_batch, unreadable
 from adapters.telegram.identity import Identity
 from adapters.telegram.joining import Joiner
 from adapters.telegram.pictures import Pictures
-from adapters.telegram.suspects import Suspects
+from adapters.telegram.suspects import SharedSuspects, Suspects
 from adapters.telegram.transport import decode
 from gateway.errors import GatewayError, Transient
 from gateway.messages import Arrival
@@ -25,12 +25,17 @@ class Intake:
     """One bot's. `pictures` is None when no address of ours is known at which they could be shown."""
 
     def __init__(
-        self, host: Host, identity: Identity, connections: Connections, pictures: Pictures | None
+        self,
+        host: Host,
+        identity: Identity,
+        connections: Connections,
+        pictures: Pictures | None,
+        suspects: Suspects | SharedSuspects | None = None,
     ) -> None:
         self._host, self._identity, self._connections = host, identity, connections
         self._pictures = pictures
         self._joiner = Joiner()
-        self.suspects = Suspects(host)
+        self.suspects = suspects or Suspects(host)
 
     async def take(self, updates: Sequence[Any]) -> None:
         """Convert and journal. When it returns, the updates may be acknowledged. Raises Transient, TelegramError."""

@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+from gateway.errors import GatewayError
 from gateway.messages import Unreadable
 from gateway.ports import Host
 
 CAREFUL = 120.0
 """Seconds after the start of a successor: longer than Telegram takes to come back with what was not acknowledged."""
+DEATHS = 2
+"""So many processes an update may cost that Telegram sends to any of them."""
 _TAKING, _SUSPECT = "taking", "suspect"
 
 Take = Callable[[Sequence[Any]], Awaitable[None]]
@@ -69,16 +73,46 @@ class Suspects:
         await self._host.remember(_SUSPECT, None)
 
     async def _quarantine(self, update: Any, number: bytes) -> None:
-        await self._host.accept(
-            Unreadable(
-                bot=self._host.bot,
-                platform=self._host.platform,
-                raw=json.dumps(update),
-                error="the process died while it took this update",
-                dedupe=(f"update:{number.decode()}",),
-            )
-        )
+        await _quarantine(self._host, update, number)
         self._suspect = None
+
+
+class SharedSuspects:
+    """One bot's, where any process may be sent its updates: each is noted while it is taken, with how often it was."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def take(self, updates: Sequence[Any], take: Take) -> None:
+        """As `Suspects.take`."""
+        for update in updates:
+            number = _number(update)
+            noted = f"{_SUSPECT}/{number.decode()}"
+            died = int(await self._host.recall(noted) or b"0")
+            if died >= DEATHS:
+                await _quarantine(self._host, update, number)
+            else:
+                await self._host.remember(noted, str(died + 1).encode(), ttl=CAREFUL)
+                try:
+                    await take([update])
+                finally:  # whatever it raised, the process lives
+                    with suppress(GatewayError):
+                        await self._host.remember(noted, None)
+
+    async def over(self) -> None:
+        """What it noted, it has taken back."""
+
+
+async def _quarantine(host: Host, update: Any, number: bytes) -> None:
+    await host.accept(
+        Unreadable(
+            bot=host.bot,
+            platform=host.platform,
+            raw=json.dumps(update),
+            error="the process died while it took this update",
+            dedupe=(f"update:{number.decode()}",),
+        )
+    )
 
 
 def _number(update: Any) -> bytes:

@@ -36,6 +36,11 @@ class WebAdapter:
         host.ready("widget")
         await asyncio.get_running_loop().create_future()
 
+    async def front(self, host: Host) -> bool:
+        """Visitors may come to any process."""
+        self._host = host
+        return True
+
     async def send(self, delivery: Delivery) -> Receipt:
         """Acknowledge: the streams of this conversation were woken by the commit."""
         return Receipt(platform_ids=(delivery.id,))

@@ -22,19 +22,20 @@ class Pauses:
         self._until: dict[str, float] = {}
 
     async def open(self) -> None:
-        """Read what is paused already."""
+        """Read what is paused: another process may have changed it."""
         kept = await self._journal.recall(SCOPE, KEY)
-        if kept is not None:
-            known = decode(kept, dict[str, float | None])
-            self._until = {name: FOREVER if until is None else until for name, until in known.items()}
+        known = decode(kept, dict[str, float | None]) if kept is not None else {}
+        self._until = {name: FOREVER if until is None else until for name, until in known.items()}
 
     async def pause(self, name: str, seconds: float | None = None) -> None:
         """Pause it, for good or for so long."""
+        await self.open()
         self._until[name] = FOREVER if seconds is None else self._clock.now() + seconds
         await self._keep()
 
     async def resume(self, name: str) -> None:
         """End its pause; resuming a bot resumes its channels too."""
+        await self.open()
         for known in [known for known in self._until if known == name or known.startswith(f"{name}/")]:
             # a conversation handed to a person stays there when its bot resumes
             if known == name or known.count("/") < 2:
@@ -54,6 +55,7 @@ class Pauses:
         now = self._clock.now()
         over = [name for name, until in self._until.items() if until <= now]
         if over:
+            await self.open()
             await self._keep()
         return over
 

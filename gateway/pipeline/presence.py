@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from gateway.messages import Address, Channel, ConversationKey, Turn, delivery_id
+import msgspec
+
+from gateway.messages import Address, Channel, ConversationKey, Facts, Turn, delivery_id
 from gateway.pipeline.drafting import Drafting
 from gateway.ports import Clock, ShowsDraft, ShowsTyping
 
@@ -40,34 +42,68 @@ class _Waiting:
 class Presence:
     """Shows typing while messages of a conversation wait, and lends what shows answers while they are written.
 
-    Never raises, never delays anything.
+    Never raises, never delays anything. Whoever runs a channel shows what goes on in it: with several processes, `tell`
+    lets that one know, and `elsewhere` finds what shows drafts from anywhere.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(
+        self,
+        clock: Clock,
+        tell: Callable[[str, Facts], None] | None = None,
+        elsewhere: Callable[[Channel], ShowsDraft | None] = lambda _: None,
+    ) -> None:
+        self._clock, self._tell, self._elsewhere = clock, tell, elsewhere
+        self._here: set[Channel] = set()
         self._channels: dict[Channel, ShowsTyping] = {}
         self._drafts: dict[Channel, ShowsDraft] = {}
         self._waiting: dict[ConversationKey, _Waiting] = {}
 
     def attach(self, channel: Channel, adapter: object) -> None:
         """The channel's connection is up: typing and drafts can be shown through it."""
+        self._here.add(channel)
         if isinstance(adapter, ShowsTyping):
             self._channels[channel] = adapter
         if isinstance(adapter, ShowsDraft):
             self._drafts[channel] = adapter
 
     def detach(self, channel: Channel) -> None:
+        self._here.discard(channel)
         self._channels.pop(channel, None)
         self._drafts.pop(channel, None)
 
     def drafting(self, turn: Turn) -> Drafting | None:
         """What shows a turn's answer while it is written; None where that cannot be shown."""
-        adapter = self._drafts.get(Channel(bot=turn.key.bot, platform=turn.key.platform))
+        channel = Channel(bot=turn.key.bot, platform=turn.key.platform)
+        adapter = self._drafts.get(channel) or self._elsewhere(channel)
         part_id = delivery_id(turn.id, "answer", 0)
         return None if adapter is None else Drafting(adapter, turn.address, part_id, self._clock)
 
     def begin(self, key: ConversationKey, address: Address, message_id: str) -> None:
         """A message waits for its answer."""
+        if self._is_here(key):
+            self._begin(key, address, message_id)
+        else:
+            self._pass_on(key, {"begin": message_id, "address": msgspec.to_builtins(address)})
+
+    def hear(self, fact: Facts) -> None:
+        """What another process has told of a channel that runs here."""
+        if "key" not in fact:
+            return
+        key = ConversationKey.parse(fact["key"])
+        if "begin" in fact:
+            self._begin(key, msgspec.convert(fact["address"], Address), fact["begin"])
+        else:
+            self._end(key, fact["end"])
+
+    def _is_here(self, key: ConversationKey) -> bool:
+        """Or it is another process's to show."""
+        return self._tell is None or Channel(bot=key.bot, platform=key.platform) in self._here
+
+    def _pass_on(self, key: ConversationKey, fact: Facts) -> None:
+        if self._tell is not None:
+            self._tell(f"presence/{key.bot}/{key.platform}", {"key": str(key), **fact})
+
+    def _begin(self, key: ConversationKey, address: Address, message_id: str) -> None:
         waiting = self._waiting.get(key)
         if waiting is None:
             waiting = self._waiting[key] = _Waiting(address)
@@ -77,6 +113,11 @@ class Presence:
 
     def end(self, key: ConversationKey, message_ids: list[str]) -> None:
         """They are answered."""
+        if not self._is_here(key):
+            self._pass_on(key, {"end": message_ids})
+        self._end(key, message_ids)
+
+    def _end(self, key: ConversationKey, message_ids: list[str]) -> None:
         waiting = self._waiting.get(key)
         if waiting is None:
             return

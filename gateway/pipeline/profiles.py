@@ -19,8 +19,10 @@ AGAIN = 60.0
 class Profiles:
     """`fetch(organization, replica)` costs one upstream request at most; the client behind it caches for a day."""
 
-    def __init__(self, fetch: Callable[[str, str], Awaitable[Profile]], clock: Clock) -> None:
-        self._fetch, self._clock = fetch, clock
+    def __init__(
+        self, fetch: Callable[[str, str], Awaitable[Profile]], clock: Clock, *, again: float = AGAIN
+    ) -> None:
+        self._fetch, self._clock, self._again = fetch, clock, again
         self._known: dict[str, Profile] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._failed_at: dict[str, float] = {}
@@ -41,7 +43,7 @@ class Profiles:
         if replica in self._known:
             return None
         if replica not in self._fetching:
-            if self._clock.monotonic() - self._failed_at.get(replica, -AGAIN) < AGAIN:
+            if self._clock.monotonic() - self._failed_at.get(replica, float("-inf")) < self._again:
                 return None
             work = self._run(organization, replica)
             self._fetching[replica] = asyncio.get_running_loop().create_task(work)

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
 
 from gateway.sandbox.server import Sandbox
-from tests.e2e.cluster import DURABLE, Pods, held, settled
+from tests.e2e.cluster import DURABLE, Pods, Visitor, public, settled
 from tests.e2e.counting import asked
 from tests.e2e.process import People
 from tests.valkey import Server
@@ -41,7 +42,7 @@ async def test_channels_are_spread_moved_on_join_and_taken_over(
     await people.hears("telegram", 2)
     await people.hears("discord", 2)
 
-    assert 4 == len(held(second))
+    await settled([second], 4)
     assert {"One?": 1, "Two?": 1, "Three?": 1, "Four?": 1} == dict(asked(sandbox))
     assert 2 == len(await people.heard("telegram"))
     assert 2 == len(await people.heard("discord"))
@@ -56,3 +57,22 @@ async def test_a_process_that_is_told_to_end_hands_over_at_once(pods: Pods, peop
     await settled([second], 4)
     await people.say("telegram", "Still there?")
     await people.hears("telegram", 1)
+
+
+async def test_any_process_takes_what_is_said_and_any_stream_delivers(
+    pods: Pods, session: ClientSession, sandbox: Sandbox
+) -> None:
+    first, second = await pods.start(), await pods.start()
+    await settled([first, second], 4, lambda numbers: 0 not in numbers)
+    one, other = await public(first), await public(second)
+    visitor = await Visitor.begin(session, one)
+    await visitor.say(other, "What are your opening hours?", "key-1")
+    (answer,) = await visitor.hears(one, 1)
+    await visitor.say(one, "And on Sundays?", "key-2")
+    (further,) = await visitor.hears(other, 1)
+    again = await visitor.say(other, "And on Sundays?", "key-2")
+
+    assert answer["text"]
+    assert further["id"] != answer["id"]
+    assert again["id"]
+    assert {"What are your opening hours?": 1, "And on Sundays?": 1} == dict(asked(sandbox))
