@@ -22,6 +22,10 @@ _IMAGE = re.compile(r"!\[([^\]\n]{0,300})\]\((<?[^\s)]{1,2000}>?)(?:\s+\"[^\"\n]
 _STRONG = re.compile(r"(?<![\w_])__(?=[^\s_])([^\n]{1,300}?)(?<=[^\s_])__(?![\w_])")
 _DISPLAY_MATH = re.compile(r"\\\[((?:[^\\]|\\(?![\[\]]))+)\\\]|(?<!\\)\$\$([^$]+)\$\$")
 _INLINE_MATH = re.compile(r"\\\(((?:[^\\\n]|\\(?![()]))+)\\\)")
+_DOLLAR_MATH = re.compile(
+    r"(?<![\\$\w])\$(?=\S)((?:[^$\n]{0,200}?(?:\\[A-Za-z]|[\^_]))[^$\n]{0,200}?|[A-Za-z])(?<=\S)\$(?![$\w])"
+)
+"""One letter, or what has a command, an index or a power: dollars are prices more often than formulas."""
 _GUARD = "\u200b"
 _PREFIX = re.compile(r"[ \t>]*")
 
@@ -172,6 +176,7 @@ def _inline(text: str) -> str:
     text = _IMAGE.sub(lambda m: f"[{m[1]}]({m[2]})" if m[1] else m[2], text)
     text = _DISPLAY_MATH.sub(lambda m: _math(m[1] or m[2]), text)
     text = _INLINE_MATH.sub(lambda m: _math(m[1]), text)
+    text = _DOLLAR_MATH.sub(lambda m: _math(m[1]), text)
     return _STRONG.sub(r"**\1**", text)
 
 

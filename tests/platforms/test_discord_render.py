@@ -195,3 +195,17 @@ def test_purpose_and_notice_stay_with_every_part():
 
 def test_twenty_thousand_backticks_are_answered():
     assert DiscordRenderer().render(Reply(text="`" * 20_000), WHERE)
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        (r"$x^2$ for each $n$", "`x^2` for each `n`"),
+        (r"so $\frac{a}{b}_i$.", r"so `\frac{a}{b}_i`."),
+        ("from $5 to $10, or $6_000", "from $5 to $10, or $6_000"),
+        ("$HOME_DIR/$PATH_A", "$HOME_DIR/$PATH_A"),
+        (r"\$x^2\$ and `$x^2$`", r"\$x^2\$ and `$x^2$`"),
+    ],
+)
+def test_formulas_between_dollars_are_told_from_prices(written: str, shown: str):
+    assert shown == adapt(written)
