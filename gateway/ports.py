@@ -730,6 +730,8 @@ class DeliveryEnded(Value, frozen=True, tag="delivery.ended"):
     conversation: str | None = None
     cause: str | None = None
     began: float | None = None
+    dropped: int | None = None
+    """How many more parts for the same chat were given up with it."""
 
 
 class BotChanged(Value, frozen=True, tag="bot.changed"):

@@ -537,3 +537,9 @@ def test_several_observers_hear_the_same():
     fan_out(one.append, two.append)(FACTS[0])
 
     assert one == two == [FACTS[0]]
+
+
+def test_every_part_that_is_given_up_with_a_chat_is_counted(metrics: Metrics):
+    metrics(fact_of_delivery("dead", dropped=4))
+
+    assert value(metrics, "gateway_deliveries_total", bot="shop", platform="telegram", outcome="dead") == 5

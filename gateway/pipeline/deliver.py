@@ -139,13 +139,12 @@ class Courier:
                 self._tell(delivery, "retried", str(error), began)
             case Bury(cause, unknown, lane):
                 await self._surely(lambda: self._journal.bury(delivery, self._lease, cause, unknown=unknown))
-                if lane:
-                    await self._drop_lane(delivery, cause)
-                self._tell(delivery, "unknown" if unknown else "dead", cause, began)
+                dropped = await self._drop_lane(delivery, cause) if lane else None
+                self._tell(delivery, "unknown" if unknown else "dead", cause, began, dropped)
 
-    async def _drop_lane(self, delivery: Delivery, cause: str) -> None:
+    async def _drop_lane(self, delivery: Delivery, cause: str) -> int:
         """Nothing reaches this chat any more: what waits for it is given up, too. Told with the number of parts, the
-        refused one included.
+        refused one included; returns how many others there were.
         """
         dropped: list[int] = []
 
@@ -157,6 +156,7 @@ class Courier:
         fields = {"bot": delivery.key.bot, "platform": delivery.key.platform, "parts": 1 + sum(dropped)}
         fields |= {"conversation": str(delivery.key), "cause": cause}
         self._observer(Noted(event="lane.dropped", level="warning", fields=fields))
+        return sum(dropped)
 
     async def _surely(self, write: Callable[[], object]) -> None:
         """What a platform did must be written down: while the journal cannot, wait and try again."""
@@ -171,7 +171,12 @@ class Courier:
                 return
 
     def _tell(
-        self, delivery: Delivery, outcome: str, cause: str | None = None, began: float | None = None
+        self,
+        delivery: Delivery,
+        outcome: str,
+        cause: str | None = None,
+        began: float | None = None,
+        dropped: int | None = None,
     ) -> None:
         self._observer(
             DeliveryEnded(
@@ -185,5 +190,6 @@ class Courier:
                 conversation=str(delivery.key),
                 cause=cause,
                 began=began,
+                dropped=dropped,
             )
         )

@@ -125,7 +125,7 @@ class Metrics:
             case TurnEnded():
                 self._turn_ended(fact)
             case DeliveryEnded():
-                self.deliveries.labels(fact.bot, fact.platform, fact.outcome).inc()
+                self.deliveries.labels(fact.bot, fact.platform, fact.outcome).inc(1 + (fact.dropped or 0))
                 if fact.last and fact.outcome == "sent":
                     self._delivered(fact)
             case QuotaGranted():

@@ -206,6 +206,8 @@ async def test_a_chat_that_blocked_the_bot_loses_all_its_parts_and_no_other_does
         assert [await state(works, part) for part in parts] == ["dead"] * 3
         assert await state(works, other) == "sent"
         assert len(works.adapter.tried) == 2
+        [dead] = [end for end in works.facts.of(DeliveryEnded) if end.outcome == "dead"]
+        assert dead.dropped == 2
 
 
 async def test_a_person_who_unblocks_the_bot_is_answered_again(works: Works):
