@@ -78,7 +78,7 @@ class Files:
         self.widget = Asset.of(self._source.encode())
         languages: dict[str, dict[str, str]] = msgspec.json.decode((_STATIC / "words.json").read_bytes())
         self.words = {
-            language: Asset.of(msgspec.json.encode(words), "application/json")
+            language: Asset.of(msgspec.json.encode({"lang": language, **words}), "application/json")
             for language, words in languages.items()
         }
         self._bound: OrderedDict[bytes, Asset] = OrderedDict()

@@ -103,7 +103,8 @@ async def test_the_widget_speaks_eight_languages_in_all_its_words(site: Site) ->
     for language in wanted:
         response = await site.client.get(f"/widget/{language}.json", headers=RAW)
         words = await response.json()
-        assert english == words.keys() - {"dir"}, language
+        assert english == words.keys() - {"dir", "lang"}, language
+        assert language == words["lang"]
         assert response.headers["Access-Control-Allow-Origin"] == "*"
         assert int(response.headers["Content-Length"]) < 1024
     assert (await site.client.get("/widget/xx.json")).status == 404

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64decode
 
@@ -87,6 +88,20 @@ async def test_an_english_answer_stays_english_on_an_arabic_page(shop: Shop) -> 
     assert await answer.evaluate("one => getComputedStyle(one).direction") == "ltr"
     bubbles = [await page.locator(kind).last.bounding_box() for kind in (".mine .bubble", ".theirs .bubble")]
     assert bubbles[0]["x"] < bubbles[1]["x"]  # mirrored: one's own are on the left
+
+
+@pytest.mark.parametrize(
+    ("lang", "browser", "hour"),
+    [("de", "en-US", r"\d\d:\d\d"), ("en", "de-DE", r"\d?\d:\d\d\s[AP]M"), ("en", "en-GB", r"\d\d:\d\d")],
+)
+async def test_times_are_in_the_language_of_the_words(shop: Shop, lang: str, browser: str, hour: str) -> None:
+    shop.head = shop.head.replace("lang=en", f"lang={lang}")
+    page = await shop.visit(locale=browser)
+    await launcher(page).click()
+    await page.locator("textarea").fill("How much?")
+    await page.keyboard.press("Enter")
+
+    await expect(page.locator(".mine .meta")).to_have_text(re.compile(f"^{hour}$"))
 
 
 async def test_one_language_is_one_small_file_more(shop: Shop) -> None:

@@ -814,8 +814,9 @@ class SensayChat extends HTMLElement {
 
   /** @param {any} message */
   show(message) {
-    const mine = message.role === 'user', time = new Date(message.created_at || Date.now()), today = time.toDateString() === new Date().toDateString();
-    const stamp = time.toLocaleString([], { timeStyle: 'short', dateStyle: today ? undefined : 'medium' });
+    const lang = this.words.lang || 'en', mine = message.role === 'user', time = new Date(message.created_at || Date.now()), today = time.toDateString() === new Date().toDateString();
+    // in the language of the words; which region's, the browser knows
+    const stamp = time.toLocaleString([...navigator.languages.filter((one) => one.startsWith(lang)), lang], { timeStyle: 'short', dateStyle: today ? undefined : 'medium' });
     const element = h('div', { class: `message ${mine ? 'mine' : 'theirs'}${message.id ? '' : ' waiting late'}` },
       h('div', { class: `bubble${mine ? ' accent' : ''}` }, h('span', { class: 'sr' }, `${this.say(mine ? 'you' : 'bot')} `),
         h('div', { class: 'text', dir: 'auto' }, message.content ? build(message.content) : message.text)),
