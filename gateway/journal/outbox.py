@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gateway.journal import conversations, letters
 from gateway.journal.leases import fence
-from gateway.journal.tx import Tx
+from gateway.journal.tx import Row, Tx
 from gateway.messages import (
     Address,
     Channel,
@@ -24,6 +24,11 @@ from gateway.ports import Lease
 CHANNEL = ""
 """The lane that stands for the whole channel in `postponed`."""
 
+_COLUMNS = (
+    "p.id, p.organization, c.bot, c.platform, c.chat, p.address, p.part, p.owner, p.idx, p.count, p.created_at,"
+    " p.attempt, p.in_reply_to"
+)
+"""What a delivery is made of."""
 _HEAD = (
     " AND NOT EXISTS (SELECT 1 FROM parts q WHERE q.bot = p.bot AND q.platform = p.platform AND q.lane = p.lane"
     " AND q.ended_at IS NULL AND q.seq < p.seq)"
@@ -76,7 +81,8 @@ def claim(tx: Tx, channel: Channel, lease: Lease, limit: int) -> list[Delivery]:
     if _held(tx, channel):
         return []
     due = tx.rows(
-        "SELECT p.id FROM parts p WHERE p.bot = ?1 AND p.platform = ?2 AND p.ended_at IS NULL AND p.state = 'waiting'"  # noqa: S608 - constants
+        f"SELECT {_COLUMNS} FROM parts p JOIN conversations c ON c.id = p.conversation"  # noqa: S608 - constants
+        " WHERE p.bot = ?1 AND p.platform = ?2 AND p.ended_at IS NULL AND p.state = 'waiting'"
         f" AND (p.not_before IS NULL OR p.not_before <= ?3){_HEAD}"
         " AND NOT EXISTS (SELECT 1 FROM postponed h WHERE h.bot = ?1 AND h.platform = ?2 AND h.lane = p.lane"
         " AND h.until > ?3) ORDER BY p.seq LIMIT ?4",
@@ -85,15 +91,15 @@ def claim(tx: Tx, channel: Channel, lease: Lease, limit: int) -> list[Delivery]:
         tx.now,
         limit,
     )
-    for (id_,) in due:
+    for row in due:
         tx.run(
             "UPDATE parts SET state = 'sending', sending_at = ?, token = ?, attempt = attempt + 1"
             " WHERE id = ?",
             tx.now,
             lease.token,
-            id_,
+            row[0],
         )
-    return [_delivery(tx, id_) for (id_,) in due]
+    return [_delivery(row, attempts=1) for row in due]
 
 
 def _held(tx: Tx, channel: Channel) -> bool:
@@ -106,13 +112,10 @@ def _held(tx: Tx, channel: Channel) -> bool:
     return until is not None and until > tx.now
 
 
-def _delivery(tx: Tx, id_: str) -> Delivery:
-    row = tx.rows(
-        "SELECT p.organization, c.bot, c.platform, c.chat, p.address, p.part, p.owner, p.idx, p.count, p.created_at,"
-        " p.attempt, p.in_reply_to FROM parts p JOIN conversations c ON c.id = p.conversation WHERE p.id = ?",
-        id_,
-    )[0]
+def _delivery(row: Row, attempts: int = 0) -> Delivery:
+    """`attempts` were made since the row was read."""
     (
+        id_,
         organization,
         bot,
         platform,
@@ -136,7 +139,7 @@ def _delivery(tx: Tx, id_: str) -> Delivery:
         index=index,
         count=count,
         created_at=created_at,
-        attempt=attempt,
+        attempt=attempt + attempts,
         in_reply_to=in_reply_to,
     )
 
@@ -238,12 +241,13 @@ def inherit(tx: Tx, channel: Channel, lease: Lease) -> list[Delivery]:
     fence(tx, lease)
     rows = tx.rows(
         "UPDATE parts SET token = ?1 WHERE bot = ?2 AND platform = ?3 AND state = 'sending' AND token < ?1"
-        " RETURNING seq, id",
+        " RETURNING seq",
         lease.token,
         channel.bot,
         channel.platform,
     )
-    return [_delivery(tx, id_) for _, id_ in sorted(rows)]
+    sql = f"SELECT {_COLUMNS} FROM parts p JOIN conversations c ON c.id = p.conversation WHERE p.seq = ?"  # noqa: S608
+    return [_delivery(tx.rows(sql, seq)[0]) for (seq,) in sorted(rows)]
 
 
 def redirect(tx: Tx, moved: Moved) -> None:

@@ -16,19 +16,16 @@ def claim(
     tx: Tx, turn_id: str, message_ids: Sequence[str], lease: Lease, spend: Spend | None = None
 ) -> Turn | None:
     fence(tx, lease)
-    if tx.row("SELECT 1 FROM turns WHERE id = ?", turn_id):
-        return load(tx, turn_id)
     rows = tx.rows(
         "SELECT m.seq, m.id, m.organization, m.bot, m.conversation, m.kind FROM json_each(?) j"
         " JOIN messages m ON m.id = j.value WHERE m.state = 'waiting' ORDER BY m.seq",
         encode(message_ids).decode(),
     )
-    if not rows or not _insert(tx, turn_id, rows, lease):
-        return None
-    for row in rows:
-        tx.run("UPDATE messages SET state = 'claimed', turn = ? WHERE seq = ?", turn_id, row[0])
-    if spend is not None and ledger.spend(tx, spend):
-        _ask(tx, turn_id, lease)
+    if rows and _insert(tx, turn_id, rows, lease):
+        for row in rows:
+            tx.run("UPDATE messages SET state = 'claimed', turn = ? WHERE seq = ?", turn_id, row[0])
+        if spend is not None and ledger.spend(tx, spend):
+            _ask(tx, turn_id, lease)
     return load(tx, turn_id)
 
 
