@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
@@ -131,7 +134,7 @@ def configure_logs(format: str, level: str, mask: Mask) -> None:  # noqa: A002 -
         structlog.processors.format_exc_info,
     ]
     renderer: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.processors.JSONRenderer(serializer=_json)
         if format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
     )
@@ -157,9 +160,25 @@ def configure_logs(format: str, level: str, mask: Mask) -> None:  # noqa: A002 -
         cache_logger_on_first_use=False,
     )
     logging.captureWarnings(capture=True)
+    _leave_out_what_no_line_says()
 
 
 _FOR_TRACES = {"began", "claimed_at", "messages", "rendered"}
+
+
+def _leave_out_what_no_line_says() -> None:
+    """Where in the code, in which thread and process: as logging's own guide turns it off."""
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def _json(event: EventDict, default: Callable[[Any], Any], **_: Any) -> str:
+    try:
+        return msgspec.json.encode(event, enc_hook=default).decode()
+    except (TypeError, ValueError):  # keys that are no text, halves of surrogate pairs
+        return json.dumps(event, default=default, ensure_ascii=False)
+
+
 _LEVELS: dict[str, str] = {"failed": "error", "degraded": "warning", "dead": "error", "unknown": "warning"}
 
 
@@ -169,7 +188,7 @@ class LogFacts:
     """
 
     def __init__(self) -> None:
-        self._log = structlog.get_logger("gateway")
+        self._log = structlog.get_logger("gateway").bind()
         self._gate = logging.getLogger("gateway")
 
     def __call__(self, fact: Fact) -> None:

@@ -17,7 +17,7 @@ _SHAPES = re.compile(
     r"|\beyJ[\w-]+\.[\w-]+\.[\w-]+"  # JSON web token
     r"|(?i:\b(?:authorization|x-organization-secret|x-telegram-bot-api-secret-token)[\"']?\s*[:=]\s*)[^\s,}]+(?:\s+[^\s,}]+)?"
 )
-_TOKENS = (re.compile(r":[A-Za-z0-9_-]{20}"), re.compile(r"\.[\w-]{6,7}\."))
+_TOKENS = (re.compile(r":[A-Za-z0-9_-]{20}"), re.compile(r"\.[\w-]{6,7}\.[\w-]{27}"))
 _MARKS = ("whsec_", "eyJ")
 _HEADERS = ("authorization", "x-organization-secret", "x-telegram-bot-api-secret-token")
 
