@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from gateway import __version__
 from gateway.messages import BotState
@@ -31,6 +38,7 @@ class Metrics:
     """The Prometheus side: `interface.md` section 5. Labels are bounded: never a user, a chat or a text."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series beside each counter and histogram, which nobody asked for
         self.registry = CollectorRegistry()
         self._by_labels: list[tuple[set[str], Counter | Gauge | Histogram]] = []
         self._channels: set[tuple[str, str]] = set()
