@@ -164,4 +164,6 @@ def _in_words(error: MarkedYAMLError) -> str:
     reason = ", ".join(part for part in (error.context, error.problem) if part)
     if error.context_mark is not None and error.context_mark.line != error.problem_mark.line:
         reason += f" (it begins in line {error.context_mark.line + 1})"
+    if reason.endswith("but got '{'"):
+        reason += ' (between { and } write "${…}" in quotes)'
     return re.sub(r"(alias|anchor|handle) .*", r"\1", reason)

@@ -467,6 +467,13 @@ BROKEN = {
         "a: \x07\n",
         ["1:1: is not YAML: a character that may not stand in it, or nested too deep"],
     ),
+    "a variable without quotes in a flow mapping": (
+        "log: {level: ${LEVEL}}\n",
+        [
+            "1:15: is not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'"
+            ' (between { and } write "${…}" in quotes)'
+        ],
+    ),
     "an unknown alias": ("log: *nothing\n", ["1:6: is not YAML: found undefined alias"]),
     "an alias inside itself": ("log: &log {level: *log}\n", ["1:6: log.level: contains itself"]),
     "a tag": (
