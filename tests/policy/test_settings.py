@@ -470,8 +470,10 @@ BROKEN = {
     "a variable without quotes in a flow mapping": (
         "log: {level: ${LEVEL}}\n",
         [
-            "1:15: is not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'"
-            ' (between { and } write "${…}" in quotes)'
+            (
+                "1:15: is not YAML: while parsing a flow mapping, expected ',' or '}', but got '{'"
+                ' (between { and } write "${…}" in quotes)'
+            )
         ],
     ),
     "an unknown alias": ("log: *nothing\n", ["1:6: is not YAML: found undefined alias"]),
