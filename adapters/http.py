@@ -121,8 +121,7 @@ def timestamp(seconds: float) -> str:
 async def read_body(request: web.Request, limit: int = BODY_LIMIT) -> bytes:
     """Read the raw body, never more than `limit` bytes of it. Raises Problem 413, or 415 if it is compressed."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        # the library breaks off when it cannot unpack a body, so nobody is to use this connection again
-        raise Problem(415, "Send the body without a content encoding.", headers={"Connection": "close"})
+        raise Problem(415, "Send the body without a content encoding.")
     too_large = Problem(413, f"The body may have at most {limit} bytes.")
     if (request.content_length or 0) > limit:
         raise too_large

@@ -38,7 +38,8 @@ class Metrics:
     """The Prometheus side: `interface.md` section 5. Labels are bounded: never a user, a chat or a text."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # a second series beside each counter and histogram, which nobody asked for
+        # a second series beside each counter and histogram, which nobody asked for
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._by_labels: list[tuple[set[str], Counter | Gauge | Histogram]] = []
         self._channels: set[tuple[str, str]] = set()

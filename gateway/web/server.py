@@ -147,7 +147,13 @@ class Listener:
         app.on_response_prepare.append(_unnamed)
         self.add(routes)
         self._host, self.port = host, port
-        self._runner = _Runner(app, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+        self._runner = _Runner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=5.0,
+            auto_decompress=False,  # nothing here takes a compressed body; the library logs those that are not
+        )
         self.up = False
 
     def add(self, routes: Sequence[Any]) -> None:

@@ -402,6 +402,16 @@ async def test_bytes_that_are_no_request_are_a_problem_that_repeats_nothing_of_t
     assert caplog.text == ""
 
 
+async def test_a_body_that_is_not_packed_as_it_says_leaves_no_traceback(caplog: pytest.LogCaptureFixture):
+    async with running(settings()) as (gateway, _), ClientSession(gateway.public_url) as public:
+        headers = {"Origin": "https://shop.example", "Content-Encoding": "gzip"}
+        for _again in range(2):  # on one connection
+            async with public.post("/v1/web/shop/sessions", headers=headers, data=b"xx") as response:
+                assert response.status == HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+    assert "Traceback" not in caplog.text
+
+
 async def test_which_libraries_serve_is_not_told():
     async with running(settings()) as (_, client), client.get("/livez") as response:
         assert response.headers["Server"] == "sensay-gateway"
