@@ -21,6 +21,8 @@ from gateway.ports import Clock, ShowsDraft, ShowsTyping
 PATIENCE = 0.7
 """Seconds without an answer from which typing is shown. A fast answer needs none: it would cost a request of its own,
 and a place in the platform's limits that the answer wants."""
+AT_ONCE = 32
+"""Requests under way beyond which nobody new is shown typing: in a crowd they would only keep the answers waiting."""
 LONGEST = 300.0
 """Seconds after which typing stops whatever happens."""
 
@@ -57,6 +59,7 @@ class Presence:
         self._channels: dict[Channel, ShowsTyping] = {}
         self._drafts: dict[Channel, ShowsDraft] = {}
         self._waiting: dict[ConversationKey, _Waiting] = {}
+        self._under_way = 0
 
     def attach(self, channel: Channel, adapter: object) -> None:
         """The channel's connection is up: typing and drafts can be shown through it."""
@@ -139,9 +142,16 @@ class Presence:
         until = self._clock.monotonic() + LONGEST
         while waiting.ids and self._clock.monotonic() < until:
             adapter = self._channels.get(channel)
-            if adapter is not None:
-                with contextlib.suppress(Exception):
-                    await adapter.typing(waiting.address)
+            if adapter is not None and self._under_way < AT_ONCE:
+                await self._type(adapter, waiting.address)
             await self._clock.sleep(adapter.typing_every if adapter else 1.0)
         if self._waiting.get(key) is waiting:
             del self._waiting[key]
+
+    async def _type(self, adapter: ShowsTyping, address: Address) -> None:
+        self._under_way += 1
+        try:
+            with contextlib.suppress(Exception):
+                await adapter.typing(address)
+        finally:
+            self._under_way -= 1

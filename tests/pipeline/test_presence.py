@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from gateway.messages import Channel
-from gateway.pipeline.presence import LONGEST, PATIENCE
+from gateway.messages import Address, Channel
+from gateway.pipeline.presence import AT_ONCE, LONGEST, PATIENCE
 from tests.fakes import FakeAdapter
 from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
@@ -167,6 +167,26 @@ async def test_an_adapter_that_cannot_type_is_left_alone(works: Works):
     await works.passes(10.0)
 
     assert works.adapter.shown == []
+
+
+async def test_in_a_crowd_only_so_many_are_shown_typing_at_once():
+    class Slow(FakeAdapter):
+        async def typing(self, address: Address) -> None:
+            await super().typing(address)
+            await answered.wait()
+
+    async with works_of(configured(queue={"per_bot": 1000})) as works:
+        answered, adapter = asyncio.Event(), Slow()
+        works.presence.attach(CHANNEL, adapter)
+        for number in range(AT_ONCE + 8):
+            await works.hears(chat=f"c{number}")
+        await works.passes(PATIENCE)
+        at_once = len(adapter.shown)
+        answered.set()
+        await works.passes(1.0 + adapter.typing_every)
+
+    assert at_once == AT_ONCE
+    assert len(set(adapter.shown)) == AT_ONCE + 8
 
 
 async def test_nothing_runs_on_when_presence_is_closed(works: Works, adapter: FakeAdapter):
