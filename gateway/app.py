@@ -244,6 +244,7 @@ class Gateway:
             user_for=self._user_for,
             held=self._pauses.conversation,
             hold=self.placement.hold,
+            elsewhere=self.placement.elsewhere,
         )
         self._dispatchers = {name: Dispatcher(name, self._tools) for name in settings.organizations}
         self.operators = Operators(
@@ -383,6 +384,7 @@ class Gateway:
 
     def _work_together(self) -> None:
         """Answer what other processes ask, and know what only they do."""
+        self.placement.on_change = self._ring
         self.pods.answers |= {
             "status": self._tell_status,
             "pauses": self._heed_pauses,

@@ -100,6 +100,7 @@ class Board:
         return {
             "version": __version__,
             "started_at": moment(self._started_at),
+            **more,
             "ready": not problems,
             "problems": [*problems, *(self._cluster.problems() if self._cluster else ())],
             "organizations": organizations,

@@ -3,6 +3,8 @@
 A lease (`Journal.hold`) is what keeps two from acting; where each name belongs is `policy/placement.py`. Every process
 says now and then that it is there, with the names that its configuration has; it waits for leases of names that
 are to be its own, and gives back those that are to be another's. A process that owns its journal has all of it.
+
+Where configurations differ, the newest one counts: a name is held only by processes that have it as that one has it.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import hashlib
 import hmac
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from gateway.errors import Moved, Transient
@@ -43,7 +46,11 @@ class Entry(Value, frozen=True):
     account: str = ""
 
 
-Roster: TypeAlias = dict[str, Entry]
+class Roster(Value, frozen=True):
+    """All names of a configuration; `since` is when a process came with it for the first time."""
+
+    entries: dict[str, Entry] = {}
+    since: float = 0.0
 
 
 class Placement:
@@ -53,8 +60,10 @@ class Placement:
         self.pod = f"{socket.gethostname()[:40]}-{secrets.token_hex(3)}"
         self.problems: list[str] = []
         """Where the configurations of two processes contradict each other."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when others have come or gone."""
         self._journal, self._clock, self._observer, self._lease = journal, clock, observer, lease
-        self._roster: Roster = {}
+        self._roster = Roster()
         self._key = b""
         self._digest, self._written = "", ""
         self._known: dict[str, Roster] = {}
@@ -79,8 +88,9 @@ class Placement:
     def configure(self, settings: Settings) -> None:
         """The configuration in force is this one. What is new in it waits until the others have been told."""
         if self._journal.shared:
-            self._roster = roster(settings, self._key)
-            self._digest = hashlib.blake2b(encode(self._roster), digest_size=8).hexdigest()
+            entries = roster(settings, self._key)
+            self._roster = Roster(entries=entries, since=self._journal.time())
+            self._digest = hashlib.blake2b(encode(entries), digest_size=8).hexdigest()
             self._known[self._digest] = self._roster
 
     async def leave(self) -> None:
@@ -134,9 +144,13 @@ class Placement:
         self._settle(members)
 
     async def _write(self) -> None:
-        digest = self._digest
-        await self._journal.remember("rosters", digest, encode(self._roster), ttl=ROSTER_TTL)
-        self._written = digest
+        digest, ours = self._digest, self._roster
+        if (written := await self._journal.recall("rosters", digest)) is not None:
+            ours = replace(ours, since=min(ours.since, decode(written, Roster).since))
+        await self._journal.remember("rosters", digest, encode(ours), ttl=ROSTER_TTL)
+        if digest == self._digest:
+            self._roster = self._known[digest] = ours
+            self._written = digest
 
     def _settle(self, members: dict[str, str]) -> None:
         """Who holds what, from now on."""
@@ -144,15 +158,16 @@ class Placement:
         if members == self._members:
             return
         self._members = members
-        self._assigned = assign({pod: self._known[digest] for pod, digest in members.items()})
+        self._assigned = assign(eligible({pod: self._known[digest] for pod, digest in members.items()}))
         self._known = {digest: self._known[digest] for digest in {*members.values(), self._digest}}
         self._compare()
         self._changed.set()
         self._changed = asyncio.Event()
         self._note("members.changed", members=sorted(members))
+        self.on_change()
 
     def _compare(self) -> None:
-        found = disagreements(self._roster, self._known.values())
+        found = disagreements(self._roster.entries, [known.entries for known in self._known.values()])
         for problem in found:
             if problem not in self.problems:
                 self._note("config.disagreed", "warning", error=problem)
@@ -163,8 +178,13 @@ class Placement:
     def mine(self, name: str) -> bool:
         """Whether this process is to hold it. What no configuration has any more stays where it is."""
         to = self._assigned.get(name)
-        ours = name not in self._roster if to is None else to == self.pod
+        ours = name not in self._roster.entries if to is None else to == self.pod
         return ours and not (self._left and self.others)
+
+    def elsewhere(self, bot: str) -> bool:
+        """Whether the newest configuration, which may be another process's, has this bot."""
+        newest = newest_of(self._known[digest] for digest in self._members.values())
+        return any(name.startswith(f"channel/{bot}/") for name in newest.entries)
 
     async def until_moved(self, name: str) -> None:
         """Return when it is held here and is to be another's."""
@@ -201,7 +221,7 @@ class Placement:
 
     async def _hold_account(self, name: str, stack: AsyncExitStack, waits: Waits) -> None:
         """One account is used once, also where two configurations have it under two names. Raises Moved."""
-        account = self._roster.get(name, Entry()).account
+        account = self._roster.entries.get(name, Entry()).account
         if account:
             entering = stack.enter_async_context(self._journal.hold(f"account/{account}"))
             alarm = asyncio.get_running_loop().call_later(
@@ -234,12 +254,38 @@ class Placement:
         self._observer(Noted(event=event, level=level, fields=fields))  # type: ignore[arg-type]
 
 
-def roster(settings: Settings, key: bytes) -> Roster:
-    """Everything of a configuration that is held, each with a mark that tells no secret."""
-    found = {f"dispatcher/{name}": Entry() for name in settings.organizations}
+def newest_of(rosters: Iterable[Roster]) -> Roster:
+    return max(rosters, key=lambda known: known.since, default=Roster())
+
+
+def eligible(rosters: Mapping[str, Roster]) -> dict[str, list[str]]:
+    """What each process may hold: what it has as the newest configuration has it."""
+    newest = newest_of(rosters.values())
+    return {
+        pod: [name for name, entry in newest.entries.items() if known.entries.get(name) == entry]
+        for pod, known in rosters.items()
+    }
+
+
+def roster(settings: Settings, key: bytes) -> dict[str, Entry]:
+    """Everything of a configuration that is held, each with a mark that tells no secret. All that an organisation's
+    questions depend on marks its dispatcher.
+    """
+
+    def mark(value: Any) -> str:
+        return hmac.digest(key, repr(_plain(value)).encode(), hashlib.sha256).hex()[:16]
+
+    found = {
+        f"dispatcher/{name}": Entry(
+            mark=mark(
+                [organization, {bot: of for bot, of in settings.bots.items() if of.organization == name}]
+            )
+        )
+        for name, organization in settings.organizations.items()
+    }
     for channel, built_from in channels(settings).items():
-        mark = hmac.digest(key, repr(_plain(built_from)).encode(), hashlib.sha256).hex()[:16]
-        found[f"channel/{channel}"] = Entry(mark=mark, account=_account(channel, built_from[-1]))
+        account = _account(channel, built_from[-1])
+        found[f"channel/{channel}"] = Entry(mark=mark(built_from), account=account)
     return found
 
 
@@ -262,12 +308,12 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def disagreements(ours: Roster, theirs: Any) -> list[str]:
+def disagreements(ours: Mapping[str, Entry], theirs: Iterable[Mapping[str, Entry]]) -> list[str]:
     """Where others have a bot otherwise than we have: names only."""
     accounts = {entry.account: name for name, entry in ours.items() if entry.account}
     found = set()
-    for roster_ in theirs:
-        for name, entry in roster_.items():
+    for known in theirs:
+        for name, entry in known.items():
             if name in ours and ours[name].mark != entry.mark:
                 found.add(f"another process has {name.partition('/')[2]} configured otherwise")
             elif accounts.get(entry.account, name) != name:

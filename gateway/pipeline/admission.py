@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from gateway.messages import Spend, SpendClass, Turn
@@ -51,6 +52,8 @@ class Admission:
     async def __call__(self, kind: SpendClass, completion: bool) -> Left:
         """Admit one request. Raises Transient when it cannot be written down: then it must not leave."""
         self.settle()
+        if self._lease.lost:  # whoever holds it now may be asking this: the turn is about to end here
+            await asyncio.get_running_loop().create_future()
         spend_id = await self._slot(kind, completion)
         if completion and self.written:
             self.written = False

@@ -87,6 +87,8 @@ class Tools:
     """Whether messages of this conversation have to wait, because an operator paused it."""
     hold: Callable[[str], AbstractAsyncContextManager[Lease]] | None = None
     """How a lease is had where it has to be this process's turn; None: as the journal gives it."""
+    elsewhere: Callable[[str], bool] = lambda _: False
+    """Whether a bot that this process does not know is in a newer configuration: its messages wait for that one."""
 
 
 @dataclass
@@ -243,9 +245,9 @@ class Dispatcher:
 
     def _place(self, head: Head, now: float) -> None:
         """Where a waiting message waits: in the queue, on hold, or not at all because its bot is gone."""
-        if head.key.bot not in self._tools.current().bots:
+        if self._unknown(head) and not self._tools.elsewhere(head.key.bot):
             self._start(self._drop(head, "bot_removed"))
-        elif self._tools.held(head.key):
+        elif self._unknown(head) or self._tools.held(head.key):
             self._held[head.id] = head
         else:
             self._offer(head, now)
@@ -265,11 +267,16 @@ class Dispatcher:
 
     def _has_to_leave(self, head: Head) -> bool:
         """Whether it may not be in the queue any more."""
-        return self._tools.held(head.key) or head.key.bot not in self._tools.current().bots
+        return self._tools.held(head.key) or self._unknown(head)
+
+    def _unknown(self, head: Head) -> bool:
+        """Whether its bot is not in the configuration."""
+        return head.key.bot not in self._tools.current().bots
 
     def _stays(self, head: Head) -> bool:
         """Whether it is still on hold."""
-        return self._tools.held(head.key) and head.key.bot in self._tools.current().bots
+        bot = head.key.bot
+        return self._tools.elsewhere(bot) if self._unknown(head) else self._tools.held(head.key)
 
     def _offer(self, head: Head, now: float) -> None:
         dropped = self.fairness.offer(head, now)

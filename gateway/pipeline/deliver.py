@@ -97,6 +97,8 @@ class Courier:
 
     async def _send(self, delivery: Delivery) -> None:
         began = self._clock.now()
+        if self._lease.lost:  # whoever holds it now finds it as we leave it
+            return
         try:
             receipt = await self._adapter.send(delivery)
         except GatewayError as error:
