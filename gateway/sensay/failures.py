@@ -18,22 +18,23 @@ from gateway.errors import (
 from gateway.sensay.models import Problem
 from gateway.sensay.transport import Answer, Dropped, TimedOut, TransportError, Unreachable
 
+TIME_REMEDY = "make the request smaller; Sensay gives up after 90 seconds. If it stays, report it to Sensay"
+UNREACHABLE_REMEDY = "check the network and sensay.base_url"
 REMEDIES: Mapping[int, str] = {
     400: "the request does not fit what Sensay expects: check sensay.dialect and sensay.api_version",
     403: "the replica is private: make it public, or let this user have access to it",
     404: "check that the replica exists in this organisation and is public, and that sensay.dialect is the one served",
-    408: "make the request smaller; Sensay gives up after 90 seconds",
+    408: TIME_REMEDY,
     409: "something with this name, slug, address or account is there already",
     415: "something between here and Sensay drops the Content-Type header",
     429: "wait, or lower the organisation's quota to what Sensay grants",
+    504: TIME_REMEDY,
 }
 KEY_REMEDY = (
     "check the organisation's secret, that the organisation is active at Sensay, and that the user exists"
 )
 SERVER_REMEDY = "try again later; if it stays, report the request id and the fingerprint to Sensay"
 QUOTA_REMEDY = "the monthly allowance is used up: raise it, or wait for the next month"
-TIME_REMEDY = "make the request smaller; Sensay gives up after 90 seconds. If it stays, report it to Sensay"
-UNREACHABLE_REMEDY = "check the network and sensay.base_url"
 
 
 class Asked(Protocol):
@@ -124,6 +125,7 @@ def unanswered(request: Asked, error: TransportError) -> GatewayError:
             context["remedy"] = TIME_REMEDY
             return unknown(request, f"Sensay did not answer {request.operation} in time", context)
         case Dropped():
+            context["remedy"] = UNREACHABLE_REMEDY
             return unknown(request, f"the connection to Sensay broke during {request.operation}", context)
         case _:
             return Permanent(f"Sensay's answer to {request.operation} is too large", **context)

@@ -189,6 +189,25 @@ async def test_empty_knowledge_is_not_sent(world: ApiWorld, text: str):
     assert before == len(world.sent)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("knowledge.add_text", {"text": ""}, "text has to be more than spaces"),
+        ("knowledge.update", {"entry": 1, "raw_text": " "}, "raw_text has to be more than spaces"),
+        ("knowledge.add_url", {"url": "shop"}, "url has to be an address like https://example.com/page"),
+        ("chat.complete", {"content": ""}, "content has to be 1 to 100,000 characters"),
+        ("knowledge.add_text", {"text": 1}, "Expected `str`, got `int` - at `$.text`"),
+        ("knowledge.list", {"page_size": 500}, "Expected `int` <= 100 - at `$.page_size`"),
+    ],
+)
+async def test_what_a_field_has_to_be_is_told_in_words(
+    world: ApiWorld, name: str, arguments: dict[str, Any], said: str
+):
+    error = await failing(world.ask(name, **{"replica": SUPPORT} | arguments))
+
+    assert f"{name}: {said}" == str(error)
+
+
 async def test_one_failure_among_several_is_not_hidden(world: ApiWorld):
     replica = await replica_of_ada(world)
 
@@ -256,6 +275,18 @@ async def test_the_guides_training_takes_two_steps_and_undoes_the_first(tmp_path
         world.fault("train", "status", status=500)
         assert isinstance(await failing(world.sensay.training.add_text(replica, "More.")), Transient)
         assert (await world.sensay.knowledge.page(replica)).total == 1
+
+
+async def test_what_could_not_be_undone_does_not_hide_why_it_should_have_been():
+    async with api_world("guide") as world:
+        replica = await replica_of_ada(world)
+        world.fault("train", "status", status=500)
+        world.fault("delete_training", "status", status=500)
+
+        error = await failing(world.sensay.training.add_text(replica, "We open at nine."))
+
+    assert "training.teach with 500" in str(error)
+    assert "could not be deleted" in error.__notes__[0]
 
 
 async def test_a_delete_that_takes_its_time_is_no_failure(world: ApiWorld):
@@ -396,7 +427,7 @@ async def test_a_replica_is_there_after_ensure_and_made_once(world: ApiWorld):
         (500, Ambiguous, "report"),
         (502, Ambiguous, "report"),
         (503, Ambiguous, "report"),
-        (504, Ambiguous, "report"),
+        (504, Ambiguous, "make the request smaller"),
     ],
 )
 async def test_every_status_has_its_type_its_remedy_and_what_sensay_wants_to_know(

@@ -21,7 +21,7 @@ from gateway.sensay.api.operation import (
 from gateway.sensay.api.values import Thing
 from gateway.sensay.models import Completion, Wire
 
-Content = Annotated[str, Meta(min_length=1, max_length=100_000)]
+Content = Annotated[str, Meta(min_length=1, max_length=100_000, description="1 to 100,000 characters")]
 NOT_ACCEPTABLE = 406
 _REPLICA = "/v1/replicas/{replica}"
 _CHAT = f"{_REPLICA}/chat/completions"
@@ -71,7 +71,7 @@ class OpenAiQuestion(Arguments, frozen=True):
     """Only the last message counts upstream."""
 
     replica: Id
-    messages: Annotated[tuple[OpenAiMessage, ...], Meta(min_length=1)]
+    messages: Annotated[tuple[OpenAiMessage, ...], Meta(min_length=1, description="one message at least")]
     store: bool | None = None
     source: Literal["discord", "embed", "web"] | None = None
     discord_data: DiscordData | None = None

@@ -10,6 +10,7 @@ from msgspec import field
 
 from gateway.sensay.api.conversations import (
     CURSOR,
+    GONE,
     LIMIT,
     PAGE_SIZE,
     Conversation,
@@ -68,6 +69,7 @@ class Reading(ChatReading, frozen=True, kw_only=True):
 _ALL = "/v1/replicas/{replica}/chats"
 _ONE = _ALL + "/{chat}"
 _WITHIN = _ONE + "/conversations/{conversation}"
+_NO_CHAT = {404: "there is no such chat, or no such replica in this organisation"}
 LIST: Operation[Listing, Page[Chat]] = Operation(
     "chats.list",
     "Chats of a replica, a page at a time",
@@ -78,7 +80,14 @@ LIST: Operation[Listing, Page[Chat]] = Operation(
     instead=_INSTEAD,
 )
 GET = Operation(
-    "chats.get", "One chat", OfChat, OneChat, published("GET", _ONE), repeatable=True, instead=_INSTEAD
+    "chats.get",
+    "One chat",
+    OfChat,
+    OneChat,
+    published("GET", _ONE),
+    repeatable=True,
+    instead=_INSTEAD,
+    remedies=_NO_CHAT,
 )
 CONVERSATIONS: Operation[ChatListing, Page[Conversation]] = Operation(
     "chats.conversations",
@@ -88,6 +97,7 @@ CONVERSATIONS: Operation[ChatListing, Page[Conversation]] = Operation(
     published("GET", f"{_ONE}/conversations"),
     repeatable=True,
     instead=_INSTEAD,
+    remedies=_NO_CHAT,
 )
 CONVERSATION = Operation(
     "chats.conversation",
@@ -97,6 +107,7 @@ CONVERSATION = Operation(
     published("GET", _WITHIN),
     repeatable=True,
     instead=_INSTEAD,
+    remedies=GONE,
 )
 MESSAGES: Operation[ChatReading, Page[Message]] = Operation(
     "chats.messages",
@@ -106,7 +117,7 @@ MESSAGES: Operation[ChatReading, Page[Message]] = Operation(
     published("GET", f"{_ONE}/messages"),
     repeatable=True,
     instead=_INSTEAD,
-    remedies=CURSOR,
+    remedies=CURSOR | _NO_CHAT,
 )
 CONVERSATION_MESSAGES: Operation[Reading, Page[Message]] = Operation(
     "chats.conversation_messages",

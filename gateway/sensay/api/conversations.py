@@ -25,7 +25,8 @@ PAGE_SIZE, LIMIT = 24, 20
 SortBy = Literal["replicaReplies", "firstMessageAt", "lastReplicaReplyAt"]
 Order = Literal["asc", "desc"]
 Limit = Annotated[int, Meta(ge=1, le=100)]
-CURSOR = {400: "the cursor is no message of this conversation: begin again without one"}
+GONE = {404: "there is no such conversation, or no such replica in this organisation"}
+CURSOR = GONE | {400: "the cursor is no message of this conversation: begin again without one"}
 
 
 class Conversation(Said, frozen=True):
@@ -137,6 +138,7 @@ GET = Operation(
     Conversation,
     everywhere("GET", _ONE),
     repeatable=True,
+    remedies=GONE,
 )
 MESSAGES: Operation[Reading, Page[Message]] = Operation(
     "conversations.messages",

@@ -54,7 +54,7 @@ class TelegramBot(OfReplica, frozen=True):
 
 class DiscordBot(OfReplica, frozen=True):
     secrets: ClassVar[tuple[str, ...]] = ("token",)
-    token: Annotated[str, Meta(min_length=50, max_length=80)]
+    token: Annotated[str, Meta(min_length=50, max_length=80, description="50 to 80 characters")]
 
 
 def _telegram(bot: TelegramBot) -> Mapping[str, Any]:

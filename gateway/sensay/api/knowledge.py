@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,14 +34,16 @@ FAILED = frozenset(
     {"UNPROCESSABLE", "SYNC_ERROR", "ERR_FILE_PROCESSING", "ERR_TEXT_PROCESSING", "ERR_TEXT_TO_VECTOR"}
 )
 STUCK = "delete the entry and create it again; check that a file is under 50 MB and of a supported type"
-Text = Annotated[str, Meta(min_length=1, pattern=r"\S")]
-Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]+\.[^/\s]+")]
+Text = Annotated[str, Meta(min_length=1, pattern=r"\S", description="more than spaces")]
+Url = Annotated[
+    str, Meta(pattern=r"^https?://[^/\s]+\.[^/\s]+", description="an address like https://example.com/page")
+]
 Type = Literal["file", "text", "website", "youtube"]
 Status = Literal[
     "NEW", "FILE_UPLOADED", "RAW_TEXT", "PROCESSED_TEXT", "VECTOR_CREATED", "READY", "UNPROCESSABLE"
 ]
 _KNOWN = {409: "the address is in the knowledge base already"}
-_GONE = {404: "there is no such entry, or no such replica in this organisation"}
+GONE = {404: "there is no such entry, or no such replica in this organisation"}
 
 
 class Result(Thing, frozen=True):
@@ -230,7 +234,7 @@ GET = Operation(
     Entry,
     everywhere("GET", _ONE),
     repeatable=True,
-    remedies=_GONE,
+    remedies=GONE,
 )
 UPDATE = Operation(
     "knowledge.update",
@@ -239,7 +243,7 @@ UPDATE = Operation(
     Done,
     everywhere("PATCH", _ONE) | {"guide": Spelling("PUT", _TRAINING + "/{entry}", _only_text)},
     repeatable=True,
-    remedies=_GONE,
+    remedies=GONE,
 )
 DELETE = Operation(
     "knowledge.delete",
@@ -247,7 +251,7 @@ DELETE = Operation(
     OfEntry,
     Done,
     everywhere("DELETE", _ONE) | {"guide": Spelling("DELETE", _TRAINING + "/{entry}")},
-    remedies=_GONE,
+    remedies=GONE,
 )
 OPERATIONS: tuple[Operation[Any, Any], ...] = (ADD_TEXT, ADD_URL, ADD_FILE, LIST, GET, UPDATE, DELETE)
 
@@ -288,18 +292,9 @@ class Knowledge:
         result = next((one for one in _taken(announced).each if one.enqueued), None)
         if result is None or result.signed_url is None or result.knowledge_base_id is None:
             raise Permanent("Sensay does not say where to put the file", operation=ADD_FILE.name)
-        try:
+        async with undone(result.knowledge_base_id, partial(self.delete, replica, auth=auth)):
             await self._upload(result.signed_url, file, size, progress)
-        except BaseException as error:
-            await self._undo(replica, result.knowledge_base_id, auth, error)
-            raise
         return announced
-
-    async def _undo(self, replica: str, entry: int, auth: Auth, cause: BaseException) -> None:
-        try:
-            await self.delete(replica, entry, auth)
-        except GatewayError as error:
-            cause.add_note(f"the empty entry {entry} could not be deleted: {error}")
 
     async def page(self, replica: str, auth: Auth = ADMIN, **query: Any) -> Page[Entry]:
         """One page; beyond the end it has no items."""
@@ -358,6 +353,19 @@ class Knowledge:
                 )
             await self._clock.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+@asynccontextmanager
+async def undone(entry: int, delete: Callable[[int], Awaitable[object]]) -> AsyncIterator[None]:
+    """What fails in here takes the entry, which is still empty, with it: nothing is left half-done."""
+    try:
+        yield
+    except BaseException as error:
+        try:
+            await delete(entry)
+        except GatewayError as trouble:
+            error.add_note(f"the empty entry {entry} could not be deleted: {trouble}")
+        raise
 
 
 def _taken(added: Added) -> Added:

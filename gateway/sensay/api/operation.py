@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_type_hints,
+)
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -17,13 +28,15 @@ from gateway.sensay.models import Wire
 from gateway.sensay.requests import Answered, Method, Request
 
 R = TypeVar("R", bound=Wire)
-Id = Annotated[str, Meta(min_length=1, max_length=200)]
+Id = Annotated[str, Meta(min_length=1, max_length=200, description="1 to 200 characters")]
 Channel = Literal["telegram", "discord", "embed", "web"]
 Authority = Literal["admin", "user", "either", "none"]
 ALL: tuple[DialectName, ...] = ("openapi", "guide", "generic")
 OnDelta: TypeAlias = Callable[[str], None]
 _ACRONYMS = {"id": "ID", "uuid": "UUID", "url": "URL"}
 _PLACE = re.compile(r"\{(\w+)\}")
+_FORM = re.compile(r"of length|matching regex")
+_WHERE = re.compile(r" - at `\$\.(\w+)")
 _HEADER = re.compile(r"[!-~]([ -~]*[!-~])?")
 
 
@@ -161,13 +174,25 @@ class Operation(Generic[A, R]):
         try:
             return msgspec.convert(arguments, self.arguments)
         except msgspec.ValidationError as error:
-            raise InvalidArguments(f"{self.name}: {error}", operation=self.name) from None
+            said = _explained(self.arguments, str(error))
+            raise InvalidArguments(f"{self.name}: {said}", operation=self.name) from None
 
     def _check(self, auth: Auth) -> None:
         if self.auth == "user" and auth.id is None:
             raise InvalidArguments(f"{self.name} is asked as a user", operation=self.name)
         if self.auth in ("admin", "none") and auth.id is not None:
             raise InvalidArguments(f"{self.name} is not asked as a user", operation=self.name)
+
+
+def _explained(arguments: type[Arguments], error: str) -> str:
+    """What a field has to be, in the words of its `Meta.description`, in place of a pattern that people cannot read."""
+    place = _WHERE.search(error)
+    if place is None or not _FORM.search(error):
+        return error
+    hint = get_type_hints(arguments, include_extras=True)[place[1]]
+    metas = (meta for kind in (hint, *get_args(hint)) for meta in getattr(kind, "__metadata__", ()))
+    said = next((meta.description for meta in metas if meta.description), None)
+    return f"{place[1]} has to be {said}" if said else error
 
 
 def _query(sent: Mapping[str, Any]) -> str:

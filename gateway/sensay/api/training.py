@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msgspec import field
 
-from gateway.errors import GatewayError, Permanent
+from gateway.errors import Permanent
 from gateway.sensay.api.files import Upload, checked, put
-from gateway.sensay.api.knowledge import Entry, OfEntry, Text
+from gateway.sensay.api.knowledge import GONE, Entry, OfEntry, Text, undone
 from gateway.sensay.api.operation import (
     ADMIN,
     Auth,
@@ -65,6 +66,7 @@ TEACH: Operation[Lesson, Done] = Operation(
     _of_guide("PUT", _TRAINING + "/{entry}"),
     repeatable=True,
     instead=_INSTEAD,
+    remedies=GONE,
 )
 GET: Operation[OfEntry, Entry] = Operation(
     "training.get",
@@ -74,6 +76,7 @@ GET: Operation[OfEntry, Entry] = Operation(
     _of_guide("GET", _TRAINING + "/{entry}"),
     repeatable=True,
     instead=_INSTEAD,
+    remedies=GONE,
 )
 DELETE: Operation[OfEntry, Done] = Operation(
     "training.delete",
@@ -82,6 +85,7 @@ DELETE: Operation[OfEntry, Done] = Operation(
     Done,
     _of_guide("DELETE", _TRAINING + "/{entry}"),
     instead=_INSTEAD,
+    remedies=GONE,
 )
 OPERATIONS: tuple[Operation[Any, Any], ...] = (START, UPLOAD, TEACH, GET, DELETE)
 
@@ -94,11 +98,8 @@ class Training:
         """Both steps; the entry's id. An entry that could not be given its text is deleted again."""
         lesson = TEACH.read({"replica": replica, "entry": 0, "raw_text": text})
         entry = (await self._door(START, OfReplica(replica=replica), auth)).value.knowledge_base_id
-        try:
+        async with undone(entry, partial(self.delete, replica, auth=auth)):
             await self.teach(replica, entry, lesson.raw_text, auth)
-        except BaseException:
-            await self._door(DELETE, OfEntry(replica=replica, entry=entry), auth)
-            raise
         return entry
 
     async def add_file(
@@ -114,14 +115,8 @@ class Training:
         begun = (await self._door(UPLOAD, NewFile(replica=replica, filename=file.name), auth)).value
         if begun.signed_url is None:
             raise Permanent("Sensay does not say where to put the file", operation=UPLOAD.name)
-        try:
+        async with undone(begun.knowledge_base_id, partial(self.delete, replica, auth=auth)):
             await self._upload(begun.signed_url, file, size, progress)
-        except BaseException as error:
-            try:
-                await self.delete(replica, begun.knowledge_base_id, auth)
-            except GatewayError as trouble:
-                error.add_note(f"the empty entry {begun.knowledge_base_id} could not be deleted: {trouble}")
-            raise
         return begun.knowledge_base_id
 
     async def teach(self, replica: str, entry: int, text: str, auth: Auth = ADMIN) -> None:

@@ -12,7 +12,14 @@ from gateway.sensay.api.values import Said, Thing
 from gateway.sensay.models import Nothing
 
 CONFLICT, NOT_FOUND = 409, 404
-Name = Annotated[str, Meta(max_length=50, pattern=r"^[A-Za-z0-9 ().,'/-]*$")]
+Name = Annotated[
+    str,
+    Meta(
+        max_length=50,
+        pattern=r"^[A-Za-z0-9 ().,'/-]*$",
+        description="at most 50 letters (A to Z), digits, spaces or any of ().,'/-",
+    ),
+]
 _TAKEN = {CONFLICT: "the id, the e-mail address or a linked account belongs to another user"}
 _NO_USER = {NOT_FOUND: "there is no user with this id in the organisation: create it first"}
 
