@@ -124,7 +124,7 @@ def test_a_page_that_cannot_be_learnt_is_told_while_waiting_for_it(world: CliWor
     replica = world.scene().replica
     result = world.run("knowledge", "add", "url", replica, "https://nowhere.invalid/x", "--wait")
 
-    refused(result, "Permanent", "UNPROCESSABLE", "cannot be reached")
+    refused(result, "Permanent", "UNPROCESSABLE", "cannot be reached", "delete the entry and create it again")
     assert "not learnt" in result.stdout
 
 
@@ -138,6 +138,18 @@ def test_a_delete_that_will_be_done_says_so(world: CliWorld):
     assert people.exit_code == 0
     assert "accepted (202)" in people.stdout
     assert {"id": other, "deleted": False, "accepted": True} == machines
+
+
+# --- conversations ---
+
+
+def test_a_conversation_that_is_not_there_is_what_is_missing(world: CliWorld):
+    refused(
+        world.run("conversations", "show", SUPPORT, NOBODY),
+        "Permanent",
+        "404",
+        "there is no such conversation",
+    )
 
 
 # --- replicas ---

@@ -115,16 +115,13 @@ def _answer(talk: _Talk, text: str) -> None:
         pieces.append(piece)
         screen.line(clean(piece), nl=False)
 
-    try:
-        answer = talk.ask(text, show if talk.stream and sys.stdout.isatty() else None)
-    except BaseException:
-        if pieces:
-            screen.line("")
-        raise
+    answer = talk.ask(text, show if talk.stream and sys.stdout.isatty() else None)
     if screen.as_json:
         screen.json_line({"question": text, "answer": answer})
+    elif pieces:
+        screen.end()
     else:
-        screen.line("" if pieces else clean(answer))
+        screen.line(clean(answer))
 
 
 def _answer_lines(talk: _Talk) -> None:

@@ -15,10 +15,11 @@ from gateway.errors import GatewayError, InvalidArguments, Permanent
 from gateway.sensay.api import knowledge as api
 from gateway.sensay.api.client import Sensay
 from gateway.sensay.api.files import checked
-from gateway.sensay.api.knowledge import PATIENCE, TRAINED, Added, Entry
+from gateway.sensay.api.knowledge import PATIENCE, STUCK, TRAINED, Added, Entry
 
 F = TypeVar("F", bound=Callable[..., Any])
 STEPS = ("NEW", "FILE_UPLOADED", "RAW_TEXT", "PROCESSED_TEXT", "VECTOR_CREATED", "READY")
+_OTHERS = "what is listed with an id was taken in: add only the others again"
 
 
 @click.group()
@@ -74,7 +75,7 @@ class Outcome:
             desk.screen.table(["id", "type", "what", "state"], rows, wide="what")
             if bad:
                 reasons = "; ".join(dict.fromkeys(str(row["error"]) for row in bad))
-                remedy = "what is listed with an id was taken in: add only the others again"
+                remedy = STUCK if all(row["enqueued"] for row in bad) else _OTHERS
                 desk.screen.fail(Permanent(f"{len(bad)} of {len(rows)} failed: {reasons}", remedy=remedy))
         if bad:
             click.get_current_context().exit(1)

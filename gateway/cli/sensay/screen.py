@@ -39,6 +39,7 @@ class Screen:
 
     def __init__(self, mask: Mask, *, as_json: bool) -> None:
         self._mask, self.as_json = mask, as_json
+        self._open = False
 
     # --- what was asked for ---
 
@@ -52,6 +53,12 @@ class Screen:
 
     def line(self, text: str, *, nl: bool = True) -> None:
         click.echo(self._mask(text), nl=nl)
+        self._open = not nl
+
+    def end(self) -> None:
+        """Of a line that grew piece by piece."""
+        if self._open:
+            self.line("")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, wide: str = "") -> None:
         """A row a line; what does not fit is cut, first of all in the column `wide`."""
@@ -118,6 +125,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """To stderr, where it is in nobody's way."""
+        self.end()
         click.echo(self._mask(clean(text)), err=True)
 
     def header(self, name: str, value: str) -> None:
