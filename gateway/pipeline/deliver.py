@@ -36,6 +36,8 @@ class Courier:
         self._repeat_unknown, self._schedule = repeat_unknown, SCHEDULES[channel.platform]
         self._bell = Bell(clock)
         self._sending: set[asyncio.Task[None]] = set()
+        self._more = False
+        """Whether there may be parts that the last claim had no room for."""
         self._draining, self._paused = False, paused
 
     @property
@@ -80,7 +82,9 @@ class Courier:
             free = IN_FLIGHT - len(self._sending)
             if free <= 0 or self._draining or self._paused():
                 return None  # the next send that ends rings, and so does the end of a pause
-            for delivery in await self._journal.claim_deliveries(self._channel, self._lease, free):
+            claimed = await self._journal.claim_deliveries(self._channel, self._lease, free)
+            self._more = len(claimed) == free
+            for delivery in claimed:
                 task = asyncio.ensure_future(self._send(delivery))
                 self._sending.add(task)
                 task.add_done_callback(self._done)
@@ -91,9 +95,9 @@ class Courier:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         """What may go now is told by the journal; only room that was missing is not."""
-        if len(self._sending) >= IN_FLIGHT:
-            self._bell.ring()
         self._sending.discard(task)
+        if self._more:
+            self._bell.ring()
 
     async def _send(self, delivery: Delivery) -> None:
         began = self._clock.now()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count, pairwise
+from typing import Any
 
 import pytest
 
 from gateway.errors import Ambiguous, Misconfigured, Permanent, RateLimited, Superseded, Transient
 from gateway.journal.leases import draw
-from gateway.messages import Address, Channel, ConversationKey, Ending, Part, Sender
+from gateway.messages import Address, Channel, ConversationKey, Delivery, Ending, Part, Sender
 from gateway.policy.retry import SEND_ATTEMPTS
 from gateway.ports import DeliveryEnded, Intake, Noted
 from tests.fakes import FakeAdapter, TroubledJournal
@@ -103,6 +104,44 @@ async def test_a_channel_sends_at_most_so_many_parts_at_once(works: Works):
         assert not idle
         assert len(works.adapter.sent) == 40
         assert courier.idle
+
+
+class GatedClaims:
+    """A journal that gives out parts only while `open`."""
+
+    def __init__(self, journal: Any) -> None:
+        self._journal = journal
+        self.open = asyncio.Event()
+        self.open.set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def claim_deliveries(self, *args: Any) -> list[Delivery]:
+        await self.open.wait()
+        return await self._journal.claim_deliveries(*args)
+
+
+async def test_parts_that_a_claim_had_no_room_for_go_although_sends_ended_meanwhile(works: Works):
+    works.journal = journal = GatedClaims(works.journal)
+    paused = asyncio.Event()
+    works.adapter.gate.clear()
+    async with works.delivering(paused=paused.is_set) as courier:
+        for number in range(10):
+            await answered(works, "hello", to=f"c{number}")
+        paused.set()
+        for number in range(10, 70):
+            await answered(works, "hello", to=f"c{number}")
+        paused.clear()
+        journal.open.clear()
+        courier.ring()
+        await quiet()  # there is room for 22 of the 60
+        works.adapter.gate.set()
+        await quiet()
+        journal.open.set()
+        await quiet()
+
+        assert len(works.adapter.sent) == 70
 
 
 async def test_another_channels_parts_are_left_alone(works: Works):
