@@ -163,7 +163,7 @@ async def test_a_place_that_nobody_knows_is_on_every_deny_list_of_channels(scene
         [said] = await scene.heard()
 
     def verdict(rules: Rules) -> str:
-        return judge(said, rules, said.sent_at)
+        return judge(said, rules, said.sent_at).verdict
 
     assert said.place.channel is None
     assert verdict(Rules(deny=People(channels=frozenset({"55"})))) == "deny"
@@ -177,7 +177,7 @@ async def test_what_is_not_meant_for_it_is_heard_as_context_when_listening(scene
         [said] = await scene.heard()
 
     assert (said.addressed, said.text, said.place.channel) == (None, "just chatting", "55")
-    assert judge(said, Rules(groups="listen"), said.sent_at) == "record"
+    assert judge(said, Rules(groups="listen"), said.sent_at).verdict == "record"
 
 
 @pytest.mark.parametrize(
