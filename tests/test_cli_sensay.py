@@ -11,7 +11,7 @@ from typing import Any
 import click
 import pytest
 
-from gateway.cli import cli
+from gateway.cli import verb
 from gateway.sandbox.sensay import SUPPORT, SensaySandbox
 from tests.sensay.cli_world import BOT_TOKEN, DISCORD_TOKEN, OURS, SECRET, CliWorld, cli_world
 
@@ -287,7 +287,7 @@ def leaves(group: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[
         yield " ".join(words), group
 
 
-COMMANDS = dict(leaves(cli.commands["sensay"]))
+COMMANDS = dict(leaves(verb("sensay")))
 
 
 @pytest.fixture(scope="module", params=BOTH)

@@ -30,6 +30,10 @@ class FakeClock:
         self.time += seconds
         await asyncio.sleep(0)
 
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        """For what takes real time: time by hand does not ring it."""
+        return asyncio.get_running_loop().call_later(seconds, ring).cancel
+
     def advance(self, seconds: float) -> None:
         self.time += seconds
 

@@ -12,7 +12,7 @@ import click
 import pytest
 from ruamel.yaml import YAML
 
-from gateway.cli import cli
+from gateway.cli.sensay import sensay
 from gateway.messages import PlatformName
 from gateway.sandbox.sensay import SensaySandbox
 from gateway.sensay.api import OPERATIONS, Operation, Sensay
@@ -162,7 +162,7 @@ def leaves(group: click.Command, words: str = "") -> Iterator[tuple[str, click.C
         yield from leaves(command, f"{words} {name}".strip())
 
 
-COMMANDS = dict(leaves(cli.commands["sensay"]))
+COMMANDS = dict(leaves(sensay))
 
 
 def named(words: str) -> str:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from ruamel.yaml import YAML
 
-from gateway.cli import cli
+from gateway.cli import MODULES
 from gateway.sandbox.sensay import SUPPORT, SensaySandbox
 from gateway.sandbox.server import Sandbox
 from gateway.sensay.api import OPERATIONS, Sensay
@@ -223,7 +223,7 @@ def exists(ours: str) -> bool:
     if kind == "config:":
         return name.rsplit(".", 1)[1] in (ROOT / "config" / "gateway.yaml").read_text()
     if kind == "$":
-        return name.split()[0] in cli.commands
+        return name.split()[0] in MODULES
     family, method = re.fullmatch(r"sensay\.(\w+)\.(\w+)", ours).groups()  # type: ignore[union-attr]
     client = Sensay(lambda *_: None, FakeClock())  # type: ignore[arg-type]
     return callable(getattr(getattr(client, family), method))

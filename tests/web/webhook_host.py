@@ -43,6 +43,10 @@ class HandClock:
         self.sleepers.append((self.time + seconds, woken))
         await woken.wait()
 
+    def alarm(self, seconds: float, ring: Callable[[], object]) -> Callable[[], object]:
+        """For what takes real time: time by hand does not ring it."""
+        return asyncio.get_running_loop().call_later(seconds, ring).cancel
+
     def advance(self, seconds: float) -> None:
         self.time += seconds
         for due, woken in self.sleepers:
