@@ -42,6 +42,7 @@ class Status:
     paused: bool = False
     failures: int = 0
     failing_since: float | None = None
+    stopping: bool = False
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     kick: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
@@ -85,6 +86,7 @@ class Supervisor:
         status = self._channels.pop(channel, None)
         if status is None or status.task is None:
             return
+        status.stopping = True
         status.task.cancel()
         await asyncio.gather(status.task, return_exceptions=True)
         self._set(channel, status, "stopped")
@@ -111,6 +113,8 @@ class Supervisor:
                 error = _first(group)
             except Exception as raised:  # noqa: BLE001 - whatever a platform throws, the channel is tried again
                 error = raised
+            if status.stopping:  # and it ended by itself just then: a task group tells of that only
+                raise asyncio.CancelledError
             if isinstance(error, Moved):
                 continue
             if isinstance(error, Superseded):

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from gateway.errors import Misconfigured, Permanent, Superseded, Transient
+from gateway.errors import Misconfigured, Moved, Permanent, Superseded, Transient
 from gateway.fleet import _ends_badly
 from gateway.journal import open_journal
 from gateway.messages import BotState, Channel
@@ -319,3 +319,17 @@ async def test_nothing_is_left_when_all_are_stopped(stage: Stage):
 
     assert asyncio.all_tasks() == before
     assert list(stage.supervisor) == []
+
+
+async def test_a_channel_that_ends_by_itself_while_it_is_told_to_stop_has_stopped(stage: Stage):
+    async def serve(*_) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            raise Moved("just then") from None
+
+    stage.supervisor._serve = serve
+    await stage.start(ONE)
+    await asyncio.wait_for(stage.supervisor.stop(ONE), 5)
+
+    assert stage.supervisor.status(ONE) is None

@@ -52,3 +52,18 @@ class TestValkeyJournal(JournalContract):
         await journal.open()
         yield journal
         await journal.close()
+
+    async def test_processes_are_there_as_long_as_they_say_so(
+        self, journal: Journal, clock: FakeClock
+    ) -> None:
+        alone = await journal.gather("a", "one", 6.0)
+        await clock.advance(4.0)
+        both = await journal.gather("b", "two", 6.0)
+        await clock.advance(4.0)
+        after = await journal.gather("b", "three", 6.0)
+        await journal.leave("b")
+
+        assert {"a": "one"} == alone
+        assert {"a": "one", "b": "two"} == both
+        assert {"b": "three"} == after
+        assert {"c": "four"} == await journal.gather("c", "four", 6.0)

@@ -264,6 +264,30 @@ async def test_a_lease_is_handed_over_at_once_when_it_is_let_go(server: Server) 
     assert token > first.token
 
 
+async def test_a_lease_whose_waiting_is_called_off_is_not_kept_from_others(server: Server) -> None:
+    """At any moment of it, also while it is being drawn."""
+    async with opened(server.url) as one, opened(server.url) as other:
+        for rounds in range(40):
+            waiting = asyncio.ensure_future(_token(one))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+        assert await asyncio.wait_for(_token(other), 5)
+
+
+async def test_a_lease_that_could_not_be_given_back_is_given_back_when_the_server_answers(
+    server: Server,
+) -> None:
+    async with opened(server.url, lease=6.0) as one, opened(server.url, lease=6.0) as other:
+        async with one.hold("x"):
+            server.stop()
+        server.start()
+
+        assert await asyncio.wait_for(_token(other), 10)
+
+
 async def _token(journal: ValkeyJournal) -> int:
     async with journal.hold("channel/shop/telegram") as lease:
         return lease.token

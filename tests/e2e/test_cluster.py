@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from aiohttp import ClientSession
 from gateway.sandbox.server import Sandbox
 from tests.e2e.cluster import DURABLE, Pods, Visitor, public, settled
 from tests.e2e.counting import asked
-from tests.e2e.process import People
+from tests.e2e.process import TELEGRAM, People, eventually
 from tests.valkey import Server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(200)]
@@ -76,3 +78,35 @@ async def test_any_process_takes_what_is_said_and_any_stream_delivers(
     assert further["id"] != answer["id"]
     assert again["id"]
     assert {"What are your opening hours?": 1, "And on Sundays?": 1} == dict(asked(sandbox))
+
+
+async def test_any_process_takes_what_telegram_calls_with(
+    pods: Pods, session: ClientSession, sandbox: Sandbox, people: People
+) -> None:
+    pods.document["server"]["public"]["base_url"] = "https://bots.example.com"  # nobody: we call ourselves
+    pods.document["bots"]["support"]["telegram"]["mode"] = "webhook"
+    first, second = await pods.start(), await pods.start()
+    await settled([first, second], 4, lambda numbers: 0 not in numbers)
+    secret = sandbox.telegram.bot(TELEGRAM).webhook["secret"]
+    statuses = []
+    for number, pod in enumerate((first, second, first)):
+        person = {"id": 42 + number, "is_bot": False, "first_name": "Robin"}
+        message = {"message_id": 7, "date": int(time.time()), "text": f"Number {number}?", "from": person}
+        chat = {"id": person["id"], "type": "private"}
+        async with session.post(
+            f"{await public(pod)}/v1/telegram/support",
+            json={"update_id": 100 + number, "message": {**message, "chat": chat}},
+            headers={"X-Telegram-Bot-Api-Secret-Token": secret},
+        ) as answer:
+            statuses.append(answer.status)
+
+    assert [200, 200, 200] == statuses
+    await eventually(questions(sandbox), lambda found: sum(found.values()) == 3)
+    assert {f"Number {number}?": 1 for number in range(3)} == dict(asked(sandbox))
+
+
+def questions(sandbox: Sandbox) -> Callable[[], Awaitable[Counter[str]]]:
+    async def look() -> Counter[str]:
+        return asked(sandbox)
+
+    return look

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.messages import Address, Channel
-from gateway.pipeline.presence import AT_ONCE, LONGEST, PATIENCE
+from gateway.pipeline.presence import AT_ONCE, LONGEST, PATIENCE, Presence
 from tests.fakes import FakeAdapter
 from tests.pipeline.works import CHANNEL, Works, configured, quiet, works_of
 
@@ -201,3 +201,22 @@ async def test_nothing_runs_on_when_presence_is_closed(works: Works, adapter: Fa
     assert len(during) == 1
     assert asyncio.all_tasks() == before
     assert ["c1"] == adapter.shown
+
+
+async def test_who_waits_is_shown_by_the_process_that_runs_the_channel(works: Works, adapter: FakeAdapter):
+    """Another one takes the message and ends the turn."""
+    told: list[tuple[str, dict[str, object]]] = []
+    other = Presence(works.clock, lambda topic, fact: told.append((topic, fact)))
+    said = works.said()
+    other.begin(said.key, said.address, "m1")
+    (topic, fact) = told.pop()
+    works.presence.hear(fact)
+    await works.passes(PATIENCE)
+    during = list(adapter.shown)
+    other.end(said.key, ["m1"])
+    works.presence.hear(told.pop()[1])
+    await works.passes(60.0)
+
+    assert topic == f"presence/{CHANNEL}"
+    assert during == ["c1"]
+    assert adapter.shown == ["c1"]
