@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 pyproject.toml
 
-.PHONY: kill-matrix soak chaos-cluster bench-journal
+.PHONY: kill-matrix soak chaos-cluster bench bench-compare bench-journal
 .PHONY: setup demo test check lint lock schema browser image bench-quota bench-latency bench-telegram bench-discord bench-widget types-widget
 
 setup: $(STAMP)
@@ -65,6 +65,13 @@ kill-matrix: setup  ## kill the process at every step on every channel; writes t
 
 soak: setup  ## SOAK_MESSAGES (10,000) on all channels with faults and SIGKILLs, counted from the users' side
 	$(BIN)/python -m tests.e2e.soak
+
+bench: setup  ## gateway, floors and the afternoon's script side by side: three minutes, on an otherwise quiet machine
+	@mkdir -p build
+	$(BIN)/python bench/throughput.py --json build/bench.json
+
+bench-compare: setup  ## REV=…: an earlier revision beside this tree
+	$(BIN)/python bench/compare.py $(REV)
 
 chaos-cluster: setup  ## CHAOS_KILLS (10) of the process that holds most, of three with 50 bots; then all are replaced: five minutes
 	$(BIN)/python -m tests.e2e.cluster_chaos

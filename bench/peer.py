@@ -12,10 +12,17 @@ import json
 import time
 from collections import defaultdict
 from typing import Any
+from urllib.parse import parse_qsl
 
 Json = dict[str, Any]
 OK = b'{"ok":true,"result":true}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+
+
+def parameters(body: bytes) -> Json:
+    """Of a call, in JSON or as a form."""
+    called: Json = json.loads(body) if body.startswith(b"{") else dict(parse_qsl(body.decode()))
+    return called
 
 
 class Bot:
@@ -120,12 +127,12 @@ class Connection(asyncio.Protocol):
     def telegram(self, token: str, method: str, body: bytes) -> None:
         match method:
             case "getUpdates":
-                self.poll(self.peer.bots[token], json.loads(body))
+                self.poll(self.peer.bots[token], parameters(body))
             case "getMe":
                 me = {"id": 7, "is_bot": True, "first_name": "Peer", "username": "peer_bot"}
                 self.answer(me)
             case "sendMessage":
-                text = json.loads(body)["text"].removeprefix("Answer to ")
+                text = str(parameters(body)["text"]).removeprefix("Answer to ")
                 self.peer.heard[text] = time.perf_counter()
                 self.answer({"message_id": 1, "date": 0, "chat": {"id": 1, "type": "private"}})
             case "getMyCommands":
@@ -134,9 +141,9 @@ class Connection(asyncio.Protocol):
                 self.write(OK)
 
     def poll(self, bot: Bot, asked: Json) -> None:
-        offset = asked.get("offset") or 0
+        offset = int(asked.get("offset") or 0)
         bot.updates = [update for update in bot.updates if update["update_id"] >= offset]
-        if bot.updates or not asked.get("timeout"):
+        if bot.updates or not int(asked.get("timeout") or 0):
             self.answer(bot.updates[:100])
         else:
             bot.holder = self
