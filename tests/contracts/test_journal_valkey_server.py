@@ -15,6 +15,7 @@ from gateway.errors import Misconfigured, Superseded, Transient
 from gateway.journal.sqlite import SqliteJournal
 from gateway.journal.valkey import ValkeyJournal
 from gateway.journal.valkey.place import Place, place
+from gateway.messages import Channel
 from gateway.ports import Journal
 from tests.contracts.journal_kit import ANSWER, CHANNEL, Desk, intake, said, spend, take, waiting
 from tests.valkey import Server, free_port
@@ -56,6 +57,39 @@ async def until_taken(journal: Journal, id_: str, seconds: float = 20.0) -> str:
                 await asyncio.sleep(0.05)
             else:
                 return outcome
+
+
+# --- many organisations ---
+
+
+async def test_a_bot_that_nobody_wrote_to_costs_the_same_whatever_number_of_organisations(
+    server: Server,
+) -> None:
+    spent = []
+    async with opened(server.url) as journal:
+        for number in range(40):
+            async with journal.hold(f"dispatcher/o{number}"):
+                pass
+            if number in (0, 39):
+                spent.append(await calls_of_a_start(journal, server, f"bot{number}"))
+
+    assert spent[0] == spent[1]
+
+
+async def calls_of_a_start(journal: Journal, server: Server, bot: str) -> int:
+    """Commands to the server until a new channel waits for something to send."""
+    channel = Channel(bot=bot, platform="telegram")
+    before = scripts(server)
+    async with journal.hold(f"channel/{channel}") as lease:
+        await journal.inherit_deliveries(channel, lease)
+        await journal.claim_deliveries(channel, lease, 32)
+        await journal.next_due(channel)
+    return scripts(server) - before
+
+
+def scripts(server: Server) -> int:
+    with server.client() as client:
+        return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
 
 
 # --- not fit for it ---

@@ -52,8 +52,8 @@ class Homes:
             return _sorted(await client.smembers(ORGANIZATIONS))
 
     async def of(self, bot: str, *, fresh: bool = False) -> tuple[str, ...]:
-        """The organisations that have rows of this bot: one, or more where it was moved. One without any may get them
-        in each.
+        """The organisations that have rows of this bot: one, or more where it was moved; none before its first
+        message, so that a start of thousands of bots does not ask hundreds of organisations for each.
         """
         now = asyncio.get_running_loop().time()
         read_at, known = self._bots.get(bot, (float("-inf"), ()))
@@ -61,10 +61,14 @@ class Homes:
             return known
         async with self._store.connected() as client:
             found = tuple(_sorted(await client.smembers(_bot(bot))))
-        if not found:
-            return tuple(await self.all())
         self._bots[bot] = (now, found)
         return found
+
+    async def anywhere(self, bot: str) -> None:
+        """Enter a bot without rows with all organisations: it may get them in any."""
+        if not await self.of(bot, fresh=True):
+            for organization in await self.all():
+                await self.settle(organization, [bot])
 
     async def holding(self, id_: str) -> str | None:
         """The organisation that has a message, turn, part or letter of this id."""

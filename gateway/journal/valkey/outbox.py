@@ -81,6 +81,7 @@ async def postpone(
 ) -> None:
     facts = {"id": None if delivery is None else delivery.id, "lane": lane}
     given = {name: fact for name, fact in facts.items() if fact is not None}
+    await homes.anywhere(channel.bot)
     for organization in await _homes(store, homes, channel, lease):
         await store.write(organization, "postpone", lease=lease, channel=str(channel), until=until, **given)
 
