@@ -26,13 +26,15 @@ from gateway.journal import open_journal
 from gateway.messages import ConversationKey, Facts, PlatformName, Profile, SpendClass, User
 from gateway.operators import Direct, Operators
 from gateway.pipeline.accept import Acceptor
-from gateway.pipeline.complete import Dispatcher, Tools
+from gateway.pipeline.complete import Dispatcher
+from gateway.pipeline.door import Door
 from gateway.pipeline.letters import Letters
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.pauses import Pauses
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
+from gateway.pipeline.tools import Tools
 from gateway.placement import Placement
 from gateway.pods import Pods
 from gateway.policy.handover import Order
@@ -250,7 +252,7 @@ class Gateway:
         self.operators = Operators(
             current=self.current,
             requests=Requests(self.current, self._observe, self._clock),
-            counter=self._dispatchers.get,
+            counter=self._door,
             journal=self.journal,
             clock=self._clock,
             elsewhere=lambda name: shared and not self._dispatchers[name].holding,
@@ -659,6 +661,10 @@ class Gateway:
             return await self._completions.profile(organization, replica, admit)
         await self.pods.ask("profile", {"organization": organization, "replica": replica}, enough=bool)
         return await self._completions.profile(organization, replica, admit)
+
+    def _door(self, organization: str) -> Door | None:
+        dispatcher = self._dispatchers.get(organization)
+        return dispatcher.door if dispatcher else None
 
     def _waiting(self, organization: str) -> int:
         dispatcher = self._dispatchers.get(organization)

@@ -79,7 +79,7 @@ class Board:
             self.metrics.queue_age.labels(name).set(age)
             self.metrics.dead_letters.labels(name).set(bot.dead_letters)
         for name, dispatcher in self._asking().items():
-            for window, (used, limit) in dispatcher.used().items():
+            for window, (used, limit) in dispatcher.door.used().items():
                 self.metrics.quota_used.labels(name, window).set(used)
                 self.metrics.quota_limit.labels(name, window).set(limit)
         return self.metrics.text()
@@ -142,7 +142,7 @@ class Board:
     def _organizations(dispatchers: Mapping[str, Dispatcher]) -> dict[str, Any]:
         return {
             name: quota_document(
-                dispatcher.used(), dispatcher.waiting, dispatcher.relief(), dispatcher.trouble
+                dispatcher.door.used(), dispatcher.waiting, dispatcher.door.relief(), dispatcher.trouble
             )
             for name, dispatcher in dispatchers.items()
         }

@@ -197,11 +197,11 @@ async def test_operators_leave_room_for_users_and_are_told_when_there_is_more(bo
     async with running(settings(box, requests_per_minute=20)) as (gateway, url), posting(url) as post:
         answers = [await post({"operation": "account.health"}) for _ in range(20)]
         dispatcher = gateway._dispatchers["acme"]
-        now = dispatcher.now()
+        now = dispatcher.door.now()
 
         granted = [answer[0] for answer in answers].count(200)
         assert granted == 17  # a tenth and a twentieth stay free
-        assert dispatcher.quota.ready_at(now, "reply") == now
+        assert dispatcher.door.quota.ready_at(now, "reply") == now
     status, problem, headers = answers[-1]
     assert status == 429
     assert problem["error"] == "NoRoom"
@@ -254,8 +254,8 @@ async def test_without_a_gateway_the_journal_is_opened_and_counts(box: Sandbox, 
 
     async with running(configuration) as (gateway, _):
         dispatcher = gateway._dispatchers["acme"]
-        await until(lambda: dispatcher.used()["minute"][0])
-        used = dispatcher.used()
+        await until(lambda: dispatcher.door.used()["minute"][0])
+        used = dispatcher.door.used()
 
     assert used["minute"][0] == 2
     assert used["uploads"][0] == 1
@@ -269,7 +269,7 @@ async def test_with_a_gateway_its_quota_is_used(box: Sandbox):
     ):
         assert isinstance(door, Remote)
         await Sensay(door, SystemClock()).users.ensure("ada")
-        used = gateway._dispatchers["acme"].used()["minute"][0]
+        used = gateway._dispatchers["acme"].door.used()["minute"][0]
 
     assert used == 2
 

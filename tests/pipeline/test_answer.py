@@ -171,12 +171,15 @@ async def test_a_rate_limit_does_not_count_in_any_window(works: Works):
     async with works.dispatching() as dispatcher:
         await works.hears()
         await works.passes(0.5)
-        refused = dispatcher.quota.used(dispatcher.now()), await works.journal.spent_since("acme", 0.0)
+        refused = (
+            dispatcher.door.quota.used(dispatcher.door.now()),
+            await works.journal.spent_since("acme", 0.0),
+        )
         await works.passes(5.0)
 
         assert refused[0]["hour"][0] == 0
         assert refused[1] == []
-        assert dispatcher.quota.used(dispatcher.now())["hour"][0] == 1
+        assert dispatcher.door.quota.used(dispatcher.door.now())["hour"][0] == 1
 
 
 async def test_a_rate_limit_holds_the_whole_organisation(works: Works):

@@ -165,7 +165,7 @@ async def test_a_message_deleted_while_it_waits_costs_no_quota():
             await works.passes(1.0)
 
             assert works.completions.texts == ["one"]
-            assert dispatcher.quota.used(dispatcher.now())["hour"][0] == 1
+            assert dispatcher.door.quota.used(dispatcher.door.now())["hour"][0] == 1
 
 
 async def test_a_chat_that_moved_while_it_was_answered_forgets_nobody():
@@ -446,4 +446,4 @@ async def test_context_that_cannot_be_stored_costs_nobody_anything():
 
         assert await works.status(accepted.id) == "failed"
         assert await works.parts() == []
-        assert dispatcher.quota.used(dispatcher.now())["minute"][0] == 0
+        assert dispatcher.door.quota.used(dispatcher.door.now())["minute"][0] == 0

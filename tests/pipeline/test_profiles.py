@@ -116,5 +116,5 @@ async def test_a_profile_waits_behind_the_answers_and_is_counted(works: Works):
 
         assert profile.greeting == "Welcome!"
         assert works.completions.requests == [("operator", False)]
-        assert dispatcher.quota.used(dispatcher.now())["minute"][0] == 1
+        assert dispatcher.door.quota.used(dispatcher.door.now())["minute"][0] == 1
         assert [spend.kind for spend in await works.journal.spent_since("acme", 0.0)] == ["operator"]

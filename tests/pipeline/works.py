@@ -22,11 +22,12 @@ from gateway.messages import (
     User,
 )
 from gateway.pipeline.accept import Acceptor
-from gateway.pipeline.complete import Dispatcher, Tools
+from gateway.pipeline.complete import Dispatcher
 from gateway.pipeline.deliver import Courier
 from gateway.pipeline.notices import Notices
 from gateway.pipeline.presence import Presence
 from gateway.pipeline.rendering import Rendering
+from gateway.pipeline.tools import Tools
 from gateway.ports import Journal, Lease, Renderer
 from gateway.settings.models import Bot, Settings
 from tests.clock import FakeClock, settle
