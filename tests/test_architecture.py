@@ -46,7 +46,7 @@ PLANTED = {
     "The sandbox stands alone": ("gateway/sandbox/faults.py", "gateway.messages"),
     "OpenTelemetry enters through gateway.telemetry": ("gateway/board.py", "opentelemetry"),
     "redis-py enters through gateway.journal": ("gateway/supervisor.py", "redis"),
-    "aiohttp is the one HTTP client": ("gateway/sensay/transport.py", "httpx"),
+    "httpx enters through gateway.sensay": ("gateway/pipeline/answer.py", "httpx"),
     "python-telegram-bot and discord.py enter through their adapters": ("gateway/supervisor.py", "telegram"),
     "Platforms do not know each other": ("adapters/web/render.py", "adapters.webhook.render"),
     "Adapters see only the contracts": ("adapters/telegram/convert.py", "gateway.policy.access"),

@@ -1,1 +1,1 @@
-"""Asks Sensay: the only place that knows its API."""
+"""Asks Sensay. httpx enters the gateway here and nowhere else."""

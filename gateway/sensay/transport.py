@@ -7,14 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
 
-import aiohttp
-from yarl import URL
+import httpx
+
+from gateway.sensay.wire import AiohttpTransport
 
 CONNECT_TIMEOUT = 5.0
-IDLE = 30.0
-"""Seconds that a connection is kept for the next request."""
 LARGEST_ANSWER = 16 * 2**20
 """Bytes. A history is not paged and carries its sources; an answer of this size is no answer."""
 
@@ -41,16 +39,15 @@ class TooLarge(TransportError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A complete HTTP response. The names of headers are in any case."""
+    """A complete HTTP response."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: httpx.Headers
     body: bytes
 
     def _header(self, name: str) -> str | None:
-        """What is no text becomes question marks: it goes into logs and the journal."""
-        value = self.headers.get(name)
-        return None if value is None else value.encode("utf-8", "replace").decode()
+        value: str | None = self.headers.get(name)
+        return value
 
     @property
     def request_id(self) -> str | None:
@@ -74,10 +71,14 @@ class Answer:
 
 
 class Transport:
-    """One pool of kept-alive connections. It never queues: how much is in flight is decided before."""
+    """One pool of kept-alive connections. It never queues: how much is in flight is decided before.
+
+    Requests go straight to httpx's transport: what a client adds to them (cookies, redirects, authentication) is not
+    wanted here, and costs as much as the request itself.
+    """
 
     def __init__(self) -> None:
-        self._session: aiohttp.ClientSession | None = None
+        self._wire = AiohttpTransport()
 
     async def fetch(
         self,
@@ -94,80 +95,48 @@ class Transport:
         `left` is called when the request has been written, which a busy machine may do long after it was asked to;
         `piece` with each part of a success's body as soon as it is here.
         """
+        patience = {"connect": CONNECT_TIMEOUT, "read": timeout}
         try:
+            request = httpx.Request(
+                method,
+                _parsed(url),
+                headers=headers,
+                content=content,
+                extensions={"timeout": patience, "left": left},
+            )
+            # The wire's own timeout starts anew with each byte; this one does not.
             async with asyncio.timeout(timeout):
-                await asyncio.sleep(0)  # have the loop see which connections the server has closed meanwhile
-                async with self._open().request(
-                    method,
-                    _parsed(url),
-                    headers=headers,
-                    data=content,
-                    timeout=_PATIENCE,
-                    allow_redirects=False,
-                    trace_request_ctx=_Leaving(left, bodiless=not content),
-                ) as response:
-                    body = await _read(response, piece if 200 <= response.status < 300 else None)
-                    return Answer(response.status, response.headers, body)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError) as error:
+                response = await self._wire.handle_async_request(request)
+                try:
+                    body = await _read(response, piece if response.is_success else None)
+                finally:
+                    await response.aclose()
+                return Answer(response.status_code, response.headers, body)
+        except (
+            httpx.ConnectError,
+            httpx.ConnectTimeout,
+            httpx.UnsupportedProtocol,
+            httpx.InvalidURL,
+        ) as error:
             raise Unreachable(type(error).__name__) from error
-        except TimeoutError as error:
+        except (TimeoutError, httpx.TimeoutException) as error:
             raise TimedOut(type(error).__name__) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except httpx.HTTPError as error:
             raise Dropped(type(error).__name__) from error
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[_tracing()],
-            )
-            # a GET whose connection broke would be sent again behind our back, and nobody would count it
-            self._session._retry_connection = False  # noqa: SLF001 - there is no public way
-        return self._session
-
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
-_PATIENCE = aiohttp.ClientTimeout(connect=CONNECT_TIMEOUT)
-"""All the rest is timed from outside."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Leaving:
-    """Told when the last of a request is being written."""
-
-    left: Callable[[], None]
-    bodiless: bool
-
-
-def _tracing() -> aiohttp.TraceConfig:
-    async def headers_sent(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
-        leaving: _Leaving = context.trace_request_ctx
-        if leaving.bodiless:
-            leaving.left()
-
-    async def body_sent(_: aiohttp.ClientSession, context: Any, __: Any) -> None:
-        context.trace_request_ctx.left()
-
-    tracing = aiohttp.TraceConfig()
-    tracing.on_request_headers_sent.append(headers_sent)
-    tracing.on_request_chunk_sent.append(body_sent)
-    return tracing
+        await self._wire.aclose()
 
 
 @lru_cache(256)
-def _parsed(url: str) -> URL:
+def _parsed(url: str) -> httpx.URL:
     """There are as many as replicas and operations."""
-    return URL(url)
+    return httpx.URL(url)
 
 
-async def _read(response: aiohttp.ClientResponse, piece: Callable[[bytes], None] | None) -> bytes:
+async def _read(response: httpx.Response, piece: Callable[[bytes], None] | None) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    async for chunk in response.aiter_bytes():
         body += chunk
         if piece is not None:
             piece(chunk)

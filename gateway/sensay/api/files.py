@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
-import aiohttp
-from yarl import URL
+import httpx
 
 from gateway.errors import InvalidArguments, Permanent, Transient
 
@@ -22,7 +21,7 @@ _DOCUMENTS = "pdf pdfa txt md doc docx rtf html htm csv tsv json yml yaml xls xl
 _MEDIA = "png jpg jpeg webp heic heif wav mp3 aiff aac flac ogg mp4 mpeg mov avi flv webm wmv 3gp"
 SUPPORTED = frozenset(f"{_DOCUMENTS} {_MEDIA}".split())
 _CHUNK = 256 * 1024
-_PATIENCE = aiohttp.ClientTimeout(connect=10.0, sock_read=120.0)
+_PATIENCE = httpx.Timeout(120.0, connect=10.0)
 
 
 class Upload(Protocol):
@@ -61,26 +60,20 @@ async def put(address: str, file: Path, size: int, progress: Callable[[int, int]
     """Send the file as it is. The address is a secret for as long as it is good: it is never named."""
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
     try:
-        async with (
-            aiohttp.ClientSession(timeout=_PATIENCE) as http,
-            http.put(
-                URL(address, encoded=True),
-                headers=headers,
-                data=_read(file, size, progress),
-                allow_redirects=False,
-            ) as response,
-        ):
-            status = response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        async with httpx.AsyncClient(trust_env=False, timeout=_PATIENCE) as http:
+            response = await http.put(address, headers=headers, content=_read(file, size, progress))
+    except httpx.HTTPError as error:
         raise Transient(
             f"{file.name} could not be sent: {type(error).__name__}", operation="upload", remedy="try again"
         ) from None
-    if 200 <= status < 300:
+    if response.is_success:
         return
-    said = f"{file.name} was refused with {status}"
-    if status >= 500:
-        raise Transient(said, operation="upload", status=status, remedy="try again later")
-    raise Permanent(said, operation="upload", status=status, remedy=_REMEDIES.get(status))
+    said = f"{file.name} was refused with {response.status_code}"
+    if response.status_code >= 500:
+        raise Transient(said, operation="upload", status=response.status_code, remedy="try again later")
+    raise Permanent(
+        said, operation="upload", status=response.status_code, remedy=_REMEDIES.get(response.status_code)
+    )
 
 
 _REMEDIES = {
