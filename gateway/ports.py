@@ -175,8 +175,8 @@ class Journal(Protocol):
         ...
 
     async def waiting(self, organization: str, after: int = 0, limit: int = 1000) -> list[Head]:
-        """Waiting messages (ask and record) with `seq > after`, by `seq`, without their text. What is released
-        keeps its `seq`, so it may turn up before a cursor.
+        """Waiting messages (ask and record) with `seq > after`, by `seq`, without their text. What waits
+        again keeps its `seq`, so it may turn up before a cursor.
         """
         ...
 
@@ -198,12 +198,6 @@ class Journal(Protocol):
 
     async def notify(self, message_id: str, parts: Sequence[Part]) -> bool:
         """Put a notice for a waiting message into the outbox: once a message, and not once it was claimed."""
-        ...
-
-    async def release(self, turn_id: str, lease: Lease) -> None:
-        """Put a claimed turn that was not asked back to waiting, with its place (`seq`) kept. Anything else
-        changes nothing.
-        """
         ...
 
     async def asked(self, turn_id: str, lease: Lease, spend: Spend) -> Turn:

@@ -102,9 +102,6 @@ class SqlJournal:
     ) -> Turn | None:
         return await self._write(turns.claim, turn_id, message_ids, lease, spend)
 
-    async def release(self, turn_id: str, lease: Lease) -> None:
-        await self._write(turns.release, turn_id, lease)
-
     async def asked(self, turn_id: str, lease: Lease, spend: Spend) -> Turn:
         return await self._write(turns.asked, turn_id, lease, spend)
 

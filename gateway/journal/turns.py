@@ -89,13 +89,6 @@ def load(tx: Tx, turn_id: str) -> Turn | None:
     )
 
 
-def release(tx: Tx, turn_id: str, lease: Lease) -> None:
-    fence(tx, lease)
-    row = tx.row("SELECT organization FROM turns WHERE id = ? AND state = 'claimed'", turn_id)
-    if row is not None:
-        _put_back(tx, turn_id, row[0])
-
-
 def _put_back(tx: Tx, turn_id: str, organization: str) -> None:
     message_ids = tx.value("DELETE FROM turns WHERE id = ? RETURNING messages", turn_id)
     tx.run(

@@ -137,21 +137,13 @@ class WakeUpContract:
 
             assert [] == outbox.drain()
 
-    async def test_a_release_wakes_the_inbox(self, journal: Journal, desk: Desk) -> None:
-        await take(journal, intake("m1"))
-        await desk.claim("t1", "m1")
-        async with journal.watch("inbox/acme") as inbox:
-            await journal.release("t1", desk.turns)
-
-            assert [{}] == inbox.drain()
-
     async def test_a_refused_write_wakes_nobody(self, journal: Journal) -> None:
         async with journal.hold("x") as old, journal.watch("inbox/acme") as inbox:
             pass
         await take(journal, intake("m1"))
         async with journal.hold("x"), journal.watch("inbox/acme") as inbox:
             with pytest.raises(Superseded):
-                await journal.release("t1", old)
+                await journal.claim("t1", ["m1"], old)
 
             assert [] == inbox.drain()
 

@@ -94,24 +94,6 @@ class TurnContract:
         assert life is not None
         assert ("recorded", {}) == (life.status, await journal.counts())
 
-    async def test_a_released_turn_waits_again_in_its_place(self, journal: Journal, desk: Desk) -> None:
-        await take(journal, intake("m1"), intake("m2"))
-        before = await journal.waiting("acme")
-        await desk.claim("t1", "m1")
-        await journal.release("t1", desk.turns)
-        await journal.release("t1", desk.turns)
-
-        assert before == await journal.waiting("acme")
-        assert None is not await desk.claim("t2", "m1")
-
-    async def test_a_turn_that_was_asked_is_not_released(self, journal: Journal, desk: Desk) -> None:
-        await take(journal, intake("m1"))
-        await desk.claim("t1", "m1")
-        await journal.asked("t1", desk.turns, spend("s1"))
-        await journal.release("t1", desk.turns)
-
-        assert [] == await waiting(journal)
-
     async def test_asking_commits_attempt_time_and_spend(
         self, journal: Journal, desk: Desk, clock: FakeClock
     ) -> None:
@@ -235,7 +217,6 @@ _DELIVERY = Delivery(
 )
 LATE_WRITES: dict[str, Late] = {
     "claim": lambda journal, lease: journal.claim("t1", ["m1"], lease),
-    "release": lambda journal, lease: journal.release("t1", lease),
     "asked": lambda journal, lease: journal.asked("t1", lease, spend("s1")),
     "finish": lambda journal, lease: journal.finish("t1", lease, ANSWER),
     "inherit_turns": lambda journal, lease: journal.inherit_turns(lease),

@@ -105,9 +105,6 @@ class ValkeyJournal:
     ) -> Turn | None:
         return await turns.claim(self._store, self._homes, turn_id, message_ids, lease, spend)
 
-    async def release(self, turn_id: str, lease: Lease) -> None:
-        await turns.release(self._store, self._homes, turn_id, lease)
-
     async def asked(self, turn_id: str, lease: Lease, spend: Spend) -> Turn:
         return await turns.asked(self._store, self._homes, turn_id, lease, spend)
 

@@ -45,12 +45,6 @@ async def claim(
     return None if turn is None else turn.restored(organization)
 
 
-async def release(store: Store, homes: Homes, turn_id: str, lease: Lease) -> None:
-    organization = await _organization(store, homes, lease, turn_id)
-    if organization is not None:
-        await store.write(organization, "release", lease=lease, id=turn_id, organization=organization)
-
-
 async def asked(store: Store, homes: Homes, turn_id: str, lease: Lease, spend: Spend) -> Turn:
     organization = await _organization(store, homes, lease, turn_id)
     if organization is None:

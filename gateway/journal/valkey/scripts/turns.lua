@@ -105,13 +105,6 @@ local function put_back(turn, organization)
   wake('inbox/' .. organization)
 end
 
-function entry.release(a)
-  local turn = get('t:' .. a.id)
-  if turn and turn.state == 'claimed' then
-    put_back(turn, a.organization)
-  end
-end
-
 function entry.asked(a)
   local loaded = load(a.id)
   if not loaded then
