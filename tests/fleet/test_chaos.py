@@ -61,7 +61,7 @@ def heal(scene: Scene) -> None:
 async def test_eighty_healthy_bots_do_not_notice_the_trouble_of_twenty(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(polling, "GRACE", 1.0)
+    monkeypatch.setattr(polling, "GRACE", 5.0)  # short, and no busy machine answers later than that
     async with fleet(tmp_path, {f"bot{n}": bot(n) for n in range(100)}) as scene:
         await scene.all_in("running")
         calm, begun = await p95(scene), len(scene.facts)
