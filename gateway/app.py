@@ -36,7 +36,7 @@ from gateway.pipeline.profiles import Profiles
 from gateway.pipeline.rendering import Rendering
 from gateway.pipeline.tools import Tools
 from gateway.placement import Placement
-from gateway.pods import Pods
+from gateway.pods import Pods, Queues
 from gateway.policy.handover import Order
 from gateway.ports import Clock, Completions, Fact, Journal, Left, Noted, Observer, Platform, Retention
 from gateway.sensay.client import SensayClient
@@ -60,8 +60,6 @@ JOURNAL_EVERY = 1.0
 """Seconds between two attempts to reach a journal on a server."""
 HEAR_EVERY = 30.0
 CLOCK_BEHIND = 5.0
-COUNT_EVERY = 5.0
-"""Seconds between two looks at how long the queues are that another process works off."""
 PROFILES_AGAIN = 5.0
 FORWARDED = 120.0
 """Seconds that an operator's request may take at another process."""
@@ -196,7 +194,6 @@ class Gateway:
         self._mask.learn(secrets_of(settings))
         self._extra_routes = list(public_routes)
         self._started = False
-        self._elsewhere: dict[str, int] = {}
         self._core: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Event = asyncio.Event()
         self.public: Listener | None = None
@@ -213,6 +210,7 @@ class Gateway:
         shared = self.journal.shared
         self.placement = Placement(self.journal, self._clock, self._observe, settings.cluster.lease)
         self.pods = Pods(self.journal, self.placement.pod, lambda: self.placement.others, self._clock)
+        self._queues = Queues(self.journal.queue, self._clock)
         self._profiles = (
             Profiles(self._fetch_profile_anywhere, self._clock, again=PROFILES_AGAIN)
             if shared
@@ -397,7 +395,7 @@ class Gateway:
         self.pods.missed = self.control.pauses_changed
         self._keep(self.pods.keep_telling())
         self._keep(self.pods.keep_answering())
-        self._keep(self._count_queues())
+        self._keep(self._queues.keep_counting())
 
     async def _tell_status(self, _: Facts) -> Facts:
         return self._board.part()
@@ -416,14 +414,6 @@ class Gateway:
             return None
         await self._profiles.get(facts["organization"], facts["replica"])
         return {}
-
-    async def _count_queues(self) -> None:
-        """Of organisations that another process asks for: one that has too much in its queue takes no more."""
-        while True:
-            for name, dispatcher in list(self._dispatchers.items()):
-                with contextlib.suppress(Transient):
-                    self._elsewhere[name] = 0 if dispatcher.holding else await self.journal.queue(name)
-            await self._clock.sleep(COUNT_EVERY)
 
     async def _listen(self) -> None:
         server = self._settings.server
@@ -668,8 +658,9 @@ class Gateway:
 
     def _waiting(self, organization: str) -> int:
         dispatcher = self._dispatchers.get(organization)
-        waiting = dispatcher.waiting if dispatcher else 0
-        return max(waiting, self._elsewhere.get(organization, 0))
+        if dispatcher is None or dispatcher.holding:
+            return dispatcher.waiting if dispatcher else 0
+        return max(dispatcher.waiting, self._queues.length(organization))
 
     async def _profile_of(self, bot: Bot) -> Profile | None:
         return await self._profiles.get(bot.organization, bot.replica)

@@ -15,6 +15,8 @@ from gateway.ports import Clock, Journal
 PATIENCE = 1.0
 """Seconds that another process has to answer: it does so at once, or is gone."""
 MOST_WAITING = 1000
+COUNT_EVERY = 5.0
+"""Seconds between two looks at how long queues are."""
 
 Answer: TypeAlias = Callable[[Facts], Awaitable[Facts | None]]
 
@@ -103,6 +105,30 @@ class Pods:
         if not said:
             raise Transient("no other process could be asked")
         return next(iter(said.values()))
+
+
+class Queues:
+    """How long the queues are that another process works off: of organisations that are asked about, so that thousands
+    of others cost nothing. A new one counts as empty until the next look.
+    """
+
+    def __init__(self, count: Callable[[str], Awaitable[int]], clock: Clock) -> None:
+        self._count, self._clock = count, clock
+        self._asked: set[str] = set()
+        self._known: dict[str, int] = {}
+
+    def length(self, organization: str) -> int:
+        self._asked.add(organization)
+        return self._known.get(organization, 0)
+
+    async def keep_counting(self) -> None:
+        """Until cancelled."""
+        while True:
+            asked, self._asked = self._asked, set()
+            for organization in asked:
+                with suppress(Transient):
+                    self._known[organization] = await self._count(organization)
+            await self._clock.sleep(COUNT_EVERY)
 
 
 def _topic(pod: str) -> str:
