@@ -139,8 +139,8 @@ async def test_an_unsent_message_survives_a_reload(shop: Shop, host: WebHost) ->
     page = await shop.visit()
     await launcher(page).click()
     await box(page).fill("Do not lose me")
-    await page.keyboard.press("Enter")
-    await until(lambda: any("POST" in request and "messages" in request for request in shop.requests))
+    async with page.expect_response(lambda response: response.status == 503):
+        await page.keyboard.press("Enter")
     host.refusal = None
     await page.reload()
     await until(lambda: host.said)
