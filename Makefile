@@ -7,7 +7,7 @@ STAMP := .venv/.installed
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
            --python-version 3.11 pyproject.toml
 
-.PHONY: kill-matrix soak chaos-cluster bench bench-compare bench-journal
+.PHONY: kill-matrix soak chaos-cluster bench bench-compare bench-journal bench-growth bench-sizing
 .PHONY: setup demo test check lint lock schema browser image bench-quota bench-latency bench-telegram bench-discord bench-widget types-widget
 
 setup: $(STAMP)
@@ -78,6 +78,12 @@ chaos-cluster: setup  ## CHAOS_KILLS (10) of the process that holds most, of thr
 
 bench-journal: setup  ## turns per second through SQLite and Valkey, alone and with 64 at once, on slow disks too
 	$(BIN)/python bench/journal.py
+
+bench-growth: setup  ## CPU a turn from 1 to 4 pods and from 50 to 2,000 bots, with its picture: four to five minutes
+	$(BIN)/python bench/growth.py
+
+bench-sizing: setup  ## memory and idle CPU by number and kind of bots, bytes a message: three minutes
+	$(BIN)/python bench/sizing.py
 
 bench-latency: setup  ## added latency by channel, memory and idle CPU: about 80 seconds, on an otherwise quiet machine
 	$(BIN)/python bench/latency.py
