@@ -39,10 +39,7 @@ def list_(
     wish, by = Wish(limit, page, everything), order(sort, ascending)
     found = desk.ask_of(
         replica,
-        lambda sensay, uuid: wish.of(
-            lambda number, size: sensay.chats.page(uuid, desk.auth, page=number, page_size=size, **by),
-            lambda size: sensay.chats.list(uuid, desk.auth, page_size=size, **by),
-        ),
+        lambda sensay, uuid: wish.of(sensay.chats, uuid, desk.auth, **by),
     )
     rows = [(c.uuid, c.source, c.message_count, day(c.last_message_at), c.chat_name) for c in found.items]
     found.tell(desk.screen, ["uuid", "source", "msgs", "last", "name"], rows, wide="name", none="no chats")

@@ -76,12 +76,7 @@ def list_(
     wish, by = Wish(limit, page, everything), order(sort, ascending)
     found = desk.ask_of(
         replica,
-        lambda sensay, uuid: wish.of(
-            lambda number, size: sensay.conversations.page(
-                uuid, desk.auth, page=number, page_size=size, **by
-            ),
-            lambda size: sensay.conversations.list(uuid, desk.auth, page_size=size, **by),
-        ),
+        lambda sensay, uuid: wish.of(sensay.conversations, uuid, desk.auth, **by),
     )
     tell_conversations(desk, found)
 

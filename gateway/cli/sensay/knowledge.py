@@ -212,12 +212,7 @@ def list_(
     wish = Wish(limit, page, everything)
     found = desk.ask_of(
         replica,
-        lambda sensay, uuid: wish.of(
-            lambda number, size: sensay.knowledge.page(
-                uuid, desk.auth, page=number, page_size=size, **wanted
-            ),
-            lambda size: sensay.knowledge.list(uuid, desk.auth, page_size=size, **wanted),
-        ),
+        lambda sensay, uuid: wish.of(sensay.knowledge, uuid, desk.auth, **wanted),
     )
     rows = [(one.id, one.type, one.status, moment(one.updated_at), _name(one)) for one in found.items]
     found.tell(desk.screen, ["id", "type", "status", "changed", "what"], rows, wide="what", none="no entries")

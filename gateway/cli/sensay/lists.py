@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import click
 
@@ -16,6 +16,14 @@ T = TypeVar("T")
 LARGEST = 100
 """Items of one page."""
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Paged(Protocol[T]):
+    """A family of the client that has a list."""
+
+    def page(self, *whose: Any, **query: Any) -> Awaitable[Page[T]]: ...
+
+    def list(self, *whose: Any, **query: Any) -> AsyncIterator[T]: ...
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,12 @@ class Wish:
         if self.page is not None and self.limit > LARGEST:
             raise click.UsageError(f"With --page, --limit is {LARGEST} at most.")
 
-    async def of(
-        self, page: Callable[[int, int], Awaitable[Page[T]]], each: Callable[[int], AsyncIterator[T]]
-    ) -> Some[T]:
-        """`page` is (number, size) → page, `each` (page size) → all. Raises InvalidArguments beyond the end."""
+    async def of(self, family: Paged[T], *whose: Any, **query: Any) -> Some[T]:
+        """`whose` and `query` go to the family's `page` or `list`. Raises InvalidArguments beyond the end."""
         if self.everything or self.limit > LARGEST:
-            return await self.first(each(LARGEST))
+            return await self.first(family.list(*whose, page_size=LARGEST, **query))
         number = self.page or 1
-        found = await page(number, self.limit)
+        found = await family.page(*whose, page=number, page_size=self.limit, **query)
         if not found.items and number > 1:
             raise _beyond(number, self.limit, found.total)
         return Some(found.items, found.total)

@@ -38,12 +38,7 @@ def list_(
     """Those that one may see."""
     wish = Wish(limit, page, everything)
     wanted = {key: value for key, value in {**filters, "tags": tags or None}.items() if value is not None}
-    found = desk.ask(
-        lambda sensay: wish.of(
-            lambda number, size: sensay.replicas.page(desk.auth, page=number, page_size=size, **wanted),
-            lambda size: sensay.replicas.list(desk.auth, page_size=size, **wanted),
-        )
-    )
+    found = desk.ask(lambda sensay: wish.of(sensay.replicas, desk.auth, **wanted))
     rows = [(one.uuid, one.slug, one.owner_id, _name(one)) for one in found.items]
     found.tell(desk.screen, ["uuid", "slug", "owner", "name"], rows, wide="name", none="no replicas")
 
